@@ -1,0 +1,327 @@
+"""The nouns: frozen records and the ports between the folders. Imports nothing of ours but errors.
+
+Axes are named in every docstring: n_bars (oldest first), n_rows (one per series), n_features, n_steps,
+n_channels, n_horizons, n_levels. Returns are log returns, rates are fractions, times are UTC.
+``z`` is a return in units of current volatility: r_h / (sigma * sqrt(h)).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Times = NDArray[np.datetime64]
+
+Timeframe = Literal["1d", "1h"]
+
+
+class AssetClass(StrEnum):
+    """What kind of asset a symbol is; calendars, calibration and evidence depend on it."""
+
+    EQUITY = "equity"
+    INDEX = "index"
+    CRYPTO = "crypto"
+    CURRENCY = "currency"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What is known about a symbol. ``name`` is None where no source gives one; nothing is guessed but the
+    exchange calendar, which follows from the symbol's suffix (see market/calendars.py)."""
+
+    symbol: str
+    asset_class: AssetClass
+    calendar: str
+    currency: str | None
+    exchange: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BarIssue:
+    """A bar that was dropped, or a run of sessions that is missing, and why."""
+
+    time: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Checked prices of one symbol, oldest first, strictly increasing in time.
+
+    ``times``, ``close`` and, where the source has them, ``open``, ``high``, ``low``, ``adj_close``,
+    ``volume`` all have shape (n_bars,). Prices are positive and finite; volume is not negative.
+    ``adj_close`` is adjusted for splits and dividends. Build through ``market.quality.checked_bars``.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    times: Times
+    close: Floats
+    provider: str
+    open: Floats | None = None
+    high: Floats | None = None
+    low: Floats | None = None
+    adj_close: Floats | None = None
+    volume: Floats | None = None
+    issues: tuple[BarIssue, ...] = ()
+    fingerprint: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("times", "close", "open", "high", "low", "adj_close", "volume"):
+            column = getattr(self, name)
+            if column is not None:
+                column.setflags(write=False)
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", _bars_fingerprint(self))
+
+    def __len__(self) -> int:
+        return len(self.close)
+
+    @property
+    def total_return_close(self) -> Floats:
+        """(n_bars,) the closes that returns are taken from: adjusted where the source adjusts, else as traded."""
+        return self.close if self.adj_close is None else self.adj_close
+
+    @property
+    def has_ohlc(self) -> bool:
+        return self.open is not None and self.high is not None and self.low is not None
+
+
+def _bars_fingerprint(bars: Bars) -> str:
+    """sha256 over symbol, timeframe and every column: the same prices give the same name, whoever served them."""
+    digest = hashlib.sha256(f"{bars.symbol}|{bars.timeframe}|".encode())
+    digest.update(np.ascontiguousarray(bars.times).astype("datetime64[s]").tobytes())
+    for name in ("open", "high", "low", "close", "adj_close", "volume"):
+        column = getattr(bars, name)
+        digest.update(name.encode())
+        if column is not None:
+            digest.update(np.ascontiguousarray(column, dtype=np.float64).tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMatrix:
+    """Model inputs, one row per series at its last bar (or, in training, one row per chosen bar).
+
+    ``tabular`` (n_rows, n_features) and ``windows`` (n_rows, n_steps, n_channels) hold no NaN;
+    ``sigma`` (n_rows,) is the current volatility of one bar's log return, always positive.
+    ``regime`` (n_rows,) is log(short volatility / long volatility), the state that confidence looks at.
+    """
+
+    tabular: Floats32
+    windows: Floats32
+    sigma: Floats
+    regime: Floats
+
+    def __len__(self) -> int:
+        return len(self.sigma)
+
+    def flat(self) -> Floats32:
+        """(n_rows, n_features + n_steps * n_channels): tabular first, then the window, as the networks take it."""
+        return np.concatenate([self.tabular, self.windows.reshape(len(self), -1)], axis=1)
+
+
+MemberInput = Literal["tabular", "flat"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSpec:
+    """One published model: its file in the set, which rows it takes, and how wide one is."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    kind: Literal["xgboost", "onnx"]
+    takes: MemberInput
+    row_width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Horizons (bars ahead, increasing) and quantile levels (increasing, symmetric about 0.5) every member answers."""
+
+    horizons: tuple[int, ...]
+    levels: tuple[float, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.horizons), len(self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberForecast:
+    """What one runner answered for one series: z quantiles (n_horizons, n_levels), or why there are none."""
+
+    model: str
+    version: str
+    quantiles: Floats | None
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.quantiles is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastRequest:
+    """A validated request. ``weights`` is None for the published ones; ``models`` is in published order."""
+
+    symbol: str
+    horizon: int = 5
+    timeframe: Timeframe = "1d"
+    models: tuple[str, ...] | None = None
+    weights: Mapping[str, float] | None = None
+    confidence_level: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    step: int
+    date: date
+    median: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswer:
+    """A member as the caller sees it; ``weight`` is the one used (0 for a member that failed)."""
+
+    model: str
+    version: str
+    weight: float
+    price_target: float | None
+    status: Literal["ok", "failed"]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceBreakdown:
+    """Four fractions, 1 is best; definitions in ensemble/confidence.py. They explain, they do not enter ``confidence``."""
+
+    model_agreement: float
+    historical_skill: float | None
+    data_quality: float
+    regime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the out-of-sample evaluation measured for this horizon, kind of asset and set of members.
+
+    ``coverage`` is the share of outcomes inside the interval at the asked level, ``skill_vs_random_walk``
+    1 - pinball / pinball of the random walk, ``p_value`` Diebold-Mariano, two-sided. ``scope`` says in words
+    what was measured; every number is None, ``samples`` 0, and ``scope`` says why, where nothing was.
+    """
+
+    coverage: float | None
+    samples: int
+    skill_vs_random_walk: float | None
+    p_value: float | None
+    beats_random_walk: bool
+    window: tuple[date, date] | None
+    scope: str
+    up_share: float | None = None
+    direction_accuracy: float | None = None
+    direction_p_value: float | None = None
+    direction_edge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    provider: str
+    last_bar: date
+    stale: bool
+    bars: int
+    fingerprint: str
+    dropped: tuple[BarIssue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One answer. Prices are in ``currency``, returns are simple returns as fractions."""
+
+    forecast_id: str
+    symbol: str
+    timeframe: Timeframe
+    as_of: date
+    current_price: float
+    currency: str | None
+    horizon: int
+    target_date: date
+    price_target: float
+    expected_return: float
+    direction: Literal["bullish", "bearish", "neutral"]
+    probability_up: float
+    confidence: float
+    confidence_level: float
+    lower: float
+    upper: float
+    quantiles: Mapping[str, float]
+    path: tuple[PathStep, ...]
+    members: tuple[MemberAnswer, ...]
+    confidence_breakdown: ConfidenceBreakdown
+    evidence: Evidence
+    data: DataReport
+    models_version: str
+    degraded: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    name: str
+    state: Literal["ok", "failing", "unused"]
+    latency_ms: float | None
+    detail: str | None = None
+
+
+class MarketData(Protocol):
+    """Where bars come from. Raises UnknownSymbol, UnusableSeries or SourceUnavailable."""
+
+    async def bars(self, symbol: str, timeframe: Timeframe) -> Bars: ...
+
+    def instrument(self, symbol: str) -> Instrument: ...
+
+    def symbols(self) -> Sequence[str]: ...
+
+    async def health(self) -> Sequence[SourceHealth]: ...
+
+
+class Calendar(Protocol):
+    """Sessions of an exchange."""
+
+    def sessions_after(self, calendar: str, last: date, count: int) -> Sequence[date]:
+        """The next ``count`` sessions strictly after ``last``."""
+        ...
+
+    def last_completed_session(self, calendar: str, now: datetime) -> date:
+        """The newest session whose close is not after ``now`` (aware, UTC)."""
+        ...
+
+    def sessions_between(self, calendar: str, first: date, last: date) -> int:
+        """How many sessions lie in [first, last]."""
+        ...
+
+
+class MemberRunner(Protocol):
+    """A model behind its runner. ``keys`` name the rows, so that identical rows in flight are computed once."""
+
+    @property
+    def spec(self) -> MemberSpec: ...
+
+    async def predict(self, keys: Sequence[str], rows: Floats32) -> Floats:
+        """(n_rows, row_width) -> (n_rows, n_horizons, n_levels); raises RunnerUnavailable or Timeout."""
+        ...
