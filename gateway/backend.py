@@ -1,0 +1,47 @@
+"""What the gateway asks of whoever does the work. The service implements it; tests have a small fake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from contracts import Forecast, ForecastRequest, Instrument, Timeframe
+from errors import DeepFinanceError
+from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What can be asked for now: model names in published order, and the bar lengths with a published set."""
+
+    models: tuple[str, ...]
+    timeframes: tuple[Timeframe, ...] = ("1d",)
+
+
+class Backend(Protocol):
+    """Every method may raise a DeepFinanceError; it becomes the answer with the status that it carries."""
+
+    def catalogue(self) -> Catalogue:
+        """Called for every request: return something kept."""
+        ...
+
+    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+        """One answer or error per request, in order. An error of one request is returned, not raised."""
+        ...
+
+    async def health(self) -> HealthFacts:
+        """The state of runners, sources and cache. Must answer within a second or two: probes time out inside."""
+        ...
+
+    def models(self) -> ModelsReport:
+        """The loaded model set, from its manifest."""
+        ...
+
+    def symbols(self) -> Sequence[Instrument]:
+        """Every symbol that can be listed, in any order; search and paging are done here in the gateway."""
+        ...
+
+    async def symbol(self, symbol: str) -> SymbolDetail:
+        """One symbol with the state of its bars. Raises UnknownSymbol."""
+        ...

@@ -1,0 +1,29 @@
+"""What the gateway is told at start, as one frozen record. Nothing here reads the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """``api_keys`` empty is only allowed with ``auth`` False: a gateway that lets everyone in says so in words.
+
+    ``frontend_origin`` is the one origin whose pages may call us, or None for no CORS headers at all.
+    ``max_body_bytes`` bounds a request body, ``body_timeout_s`` how long it may take to arrive.
+    """
+
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    auth: bool = True
+    frontend_origin: str | None = None
+    max_body_bytes: int = 1_048_576
+    body_timeout_s: float = 15.0
+    access_log: bool = True
+    title: str = "DeepFinance"
+    version: str = "0.1.0"
+
+    def __post_init__(self) -> None:
+        if self.auth and not any(self.api_keys):
+            raise ValueError("an API key is needed unless authentication is switched off in so many words")
+        if self.auth and not all(self.api_keys):
+            raise ValueError("an API key must not be empty")
