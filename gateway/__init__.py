@@ -1,1 +1,1 @@
-"""The HTTP edge: what a caller may send, what an answer looks like, and everything in front of the pipeline."""
+"""The HTTP edge: what a caller may send, what an answer looks like, and what stands in front of it all."""

@@ -31,7 +31,7 @@ class Backend(Protocol):
         ...
 
     async def health(self) -> HealthFacts:
-        """The state of runners, sources and cache. Must answer within a second or two: probes time out inside."""
+        """The state of runners, sources and cache. Answers in a second or two: probes time out inside."""
         ...
 
     def models(self) -> ModelsReport:

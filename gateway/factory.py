@@ -1,14 +1,132 @@
-"""BentoML's service and app factory, bent where the contract needs it. (Signature first; body follows.)"""
+"""BentoML's service and app factory, bent where the contract needs it.
+
+Private parts of BentoML are touched here and in ``gateway.traffic`` only, each in a few lines, and
+``tests/gateway/test_factory.py`` fails for each of them when a new version moves it:
+
+- ``ServiceAppFactory.api_endpoint``: errors of native routes in our shape, with our statuses;
+- ``ServiceAppFactory.routes``: our page and specification before BentoML's (whose page loads a tracker);
+- ``ServiceAppFactory.middlewares``: its metrics taken out (they stand in front of the door, with templated
+  paths), a guard put innermost;
+- ``Service.to_asgi`` and ``Service.openapi_spec``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
+from _bentoml_impl.server.app import ServiceAppFactory
+from _bentoml_sdk import Service
+from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+from bentoml.exceptions import BentoMLException
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from errors import MalformedBody
+from gateway.asgi import ASGIApp
+from gateway.docs_page import docs_response
+from gateway.door import Door
+from gateway.guard import Guard
+from gateway.openapi import Specification, specification_of
 from gateway.options import GatewayOptions
+from gateway.responses import error_response, json_response
+from gateway.traffic import PathTemplates, TemplatedTraffic
+
+_ASSETS_OF_BENTOML = ("static_content", "assets")
 
 
-def gateway_service(options: Callable[[], GatewayOptions]) -> type[Any]:
-    """The class for ``@bentoml.service(service_class=...)``. ``options`` is called once, when the app is built,
-    so that importing the service reads no environment."""
-    raise NotImplementedError
+class GatewayAppFactory(ServiceAppFactory):  # type: ignore[misc]
+    """Builds the app that stands behind the door."""
+
+    async def api_endpoint(self, name: str, request: Request) -> Response:
+        """Answer a native route. Every exception is translated here, before BentoML's own words for it."""
+        try:
+            # BentoML takes an empty body for an empty object.
+            if not await request.body():
+                raise MalformedBody("the body is empty; it must be JSON")
+            response: Response = await super().api_endpoint(name, request)
+        except BentoMLException as exc:
+            return error_response(_translated(exc))
+        except Exception as exc:
+            return error_response(exc)
+        return response
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Ours come first: the first match answers."""
+        ours: list[BaseRoute] = []
+        if self.is_main:
+            ours += [Route(path, _docs_page) for path in ("/", "/docs")]
+            ours += [Route("/docs.json", self._specification_view)]
+        if self.enable_metrics:
+            ours += [Route("/api/v1/metrics", self.metrics)]
+        return [*ours, *super().routes]
+
+    @property
+    def middlewares(self) -> list[Middleware]:
+        kept = [it for it in super().middlewares if it.cls is not RunnerTrafficMetricsMiddleware]
+        return [*kept, Middleware(Guard)]
+
+    @property
+    def metrics_options(self) -> dict[str, Any]:
+        """What BentoML would have given its own metrics middleware."""
+        [metrics] = [it for it in super().middlewares if it.cls is RunnerTrafficMetricsMiddleware]
+        return dict(metrics.kwargs)
+
+    def __call__(self) -> Starlette:
+        app: Starlette = super().__call__()
+        app.router.redirect_slashes = False
+        app.router.routes[:] = [
+            it for it in app.router.routes if getattr(it, "name", "") not in _ASSETS_OF_BENTOML
+        ]
+        return app
+
+    @cached_property
+    def _specification(self) -> Specification:
+        return specification_of(self.service)
+
+    async def _specification_view(self, _: Request) -> Response:
+        return json_response(self._specification)
+
+
+async def _docs_page(_: Request) -> Response:
+    return docs_response()
+
+
+def _translated(exc: BentoMLException) -> HTTPException:
+    return HTTPException(exc.error_code.value)
+
+
+class GatewayService(Service):  # type: ignore[misc]
+    """A BentoML service with our door in front. Made by ``gateway_service``, which sets ``read_options``."""
+
+    read_options: Callable[[], GatewayOptions]
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """metrics -> door -> BentoML's app."""
+        self.inject_config()
+        options = type(self).read_options()
+        factory = GatewayAppFactory(self, is_main=is_main)
+        app = factory()
+        door = Door(app, options)
+        if not factory.enable_metrics:
+            return door
+        return TemplatedTraffic(door, PathTemplates(app.routes), **factory.metrics_options)
+
+    @property
+    def openapi_spec(self) -> Specification:
+        """What ``bentoml build`` writes into the Bento, the same as /docs.json."""
+        return specification_of(self)
+
+
+def gateway_service(options: Callable[[], GatewayOptions]) -> type[GatewayService]:
+    """The class for ``@bentoml.service(service_class=...)``.
+
+    ``options`` is called when the app is built, so that importing the service reads no environment.
+    """
+    return type("GatewayService", (GatewayService,), {"read_options": staticmethod(options)})

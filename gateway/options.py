@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """``api_keys`` empty is only allowed with ``auth`` False: a gateway that lets everyone in says so in words.
+    """``api_keys`` may be empty only with ``auth`` False: who lets everyone in has to say so in words.
 
     ``frontend_origin`` is the one origin whose pages may call us, or None for no CORS headers at all.
     ``max_body_bytes`` bounds a request body, ``body_timeout_s`` how long it may take to arrive.
+    ``access_log`` writes one line per request to the logger ``deepfinance.access``.
     """
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -19,11 +20,9 @@ class GatewayOptions:
     max_body_bytes: int = 1_048_576
     body_timeout_s: float = 15.0
     access_log: bool = True
-    title: str = "DeepFinance"
-    version: str = "0.1.0"
 
     def __post_init__(self) -> None:
-        if self.auth and not any(self.api_keys):
+        if self.auth and not self.api_keys:
             raise ValueError("an API key is needed unless authentication is switched off in so many words")
-        if self.auth and not all(self.api_keys):
+        if not all(key.strip() for key in self.api_keys):
             raise ValueError("an API key must not be empty")

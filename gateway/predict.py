@@ -1,17 +1,73 @@
-"""The two native routes, as functions of a validated body and a backend. (Signature first; body follows.)
+"""The two native routes, as functions of a checked body and a backend.
 
-In service.py::
+In the service::
 
-    ROUTES = build_routes(lambda: bentoml.get_current_service().backend)
-
-    @bentoml.asgi_app(ROUTES, path="/api/v1")
-    @bentoml.service(service_class=gateway_service(read_options), ...)
-    class DeepFinance:
-        @bentoml.api(route="/api/v1/predict", output_spec=PredictResponse)
-        async def predict(self, body: PredictRequest, /) -> Response:
-            return await answer_predict(body, self.backend)
-
-        @bentoml.api(route="/api/v1/predict/batch", output_spec=BatchResponse)
-        async def predict_batch(self, body: BatchRequest, /) -> Response:
-            return await answer_batch(body, self.backend)
+    @bentoml.api(route="/api/v1/predict", output_spec=PredictResponse)
+    async def predict(self, body: PredictRequest, /) -> Response:
+        return await answer_predict(body, self.backend)
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from contracts import Forecast, ForecastRequest
+from errors import DeepFinanceError
+from gateway.backend import Backend, Catalogue
+from gateway.convert import from_forecast, to_request
+from gateway.responses import error_info, json_response, log_if_unforeseen, problem_of
+from gateway.schemas import BatchRequest, PredictRequest
+
+
+async def answer_predict(body: PredictRequest, backend: Backend) -> Response:
+    """Forecast one symbol. Raises the DeepFinanceError that the factory turns into the error response."""
+    request = to_request(body, backend.catalogue())
+    [answer] = await backend.predict([request])
+    if isinstance(answer, DeepFinanceError):
+        raise answer
+    return json_response(from_forecast(answer))
+
+
+async def answer_batch(body: BatchRequest, backend: Backend) -> Response:
+    """Forecast many. An item that cannot be answered gets its own error, in its place."""
+    catalogue = backend.catalogue()
+    checked = [_checked(item, catalogue) for item in body.requests]
+    answers = await _answers(checked, backend)
+    results = [_result(answer) for answer in answers]
+    succeeded = sum(result["status"] == 200 for result in results)
+    return json_response(
+        {
+            "results": results,
+            "count": len(results),
+            "succeeded": succeeded,
+            "failed": len(results) - succeeded,
+        }
+    )
+
+
+def _checked(item: Any, catalogue: Catalogue) -> ForecastRequest | ValidationError | DeepFinanceError:
+    try:
+        return to_request(PredictRequest.model_validate(item), catalogue)
+    except (ValidationError, DeepFinanceError) as exc:
+        return exc
+
+
+async def _answers(
+    checked: Sequence[ForecastRequest | Exception], backend: Backend
+) -> list[Forecast | Exception]:
+    """Ask once for all that can be asked, and put the answers back in their places."""
+    requests = [item for item in checked if isinstance(item, ForecastRequest)]
+    forecasts = iter(await backend.predict(requests) if requests else ())
+    return [next(forecasts) if isinstance(item, ForecastRequest) else item for item in checked]
+
+
+def _result(answer: Forecast | Exception) -> dict[str, Any]:
+    if isinstance(answer, Forecast):
+        return {"status": 200, "forecast": from_forecast(answer)}
+    problem = problem_of(answer)
+    log_if_unforeseen(answer, problem)
+    return {"status": problem.status, "error": error_info(problem)}

@@ -1,4 +1,4 @@
-"""What the read-only routes answer. The backend fills these in; the same classes describe the routes in OpenAPI."""
+"""What the read-only routes answer: filled in by the backend, and shown as they stand in OpenAPI."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from gateway.schemas import ErrorInfo
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -60,9 +62,18 @@ class HealthFacts(Report):
 
 
 class HealthReport(HealthFacts):
-    """`ok`: everything answers. `degraded`: forecasts are made, something is missing. `down`: none can be made."""
+    """Whether forecasts can be made, and what that was read from."""
 
-    status: Literal["ok", "degraded", "down"]
+    status: Literal["ok", "degraded", "down"] = Field(
+        description="`ok`: everything answers. `degraded`: forecasts are made, but something is missing. "
+        "`down`: none can be made."
+    )
+
+
+class HealthDown(HealthReport):
+    """The report when no forecast can be made: the error shape, with the checks beside it."""
+
+    error: ErrorInfo
 
 
 class MemberReport(Report):

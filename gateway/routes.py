@@ -1,14 +1,117 @@
-"""The read-only routes, mounted at /api/v1. (Signature first; body follows.)"""
+"""The read-only routes, mounted at /api/v1."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 
+from errors import DeepFinanceError, ErrorDetail, InvalidRequest, UnknownModel
 from gateway.backend import Backend
+from gateway.field_problems import details_from
+from gateway.health import report
+from gateway.paging import page_of
+from gateway.reports import (
+    HealthDown,
+    HealthReport,
+    MemberReport,
+    ModelsReport,
+    SymbolDetail,
+    SymbolPage,
+)
+from gateway.responses import error_info, error_response, json_response, problem_for_status
+from gateway.schemas import ErrorBody, Symbol
+
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "There is none."}}
+_INVALID: dict[int | str, dict[str, Any]] = {422: {"model": ErrorBody, "description": "A field is wrong."}}
+_UNAVAILABLE: dict[int | str, dict[str, Any]] = {
+    503: {"model": ErrorBody, "description": "No data source can answer at the moment."}
+}
+_DOWN: dict[int | str, dict[str, Any]] = {
+    503: {"model": HealthDown, "description": "No forecast can be made at the moment."}
+}
 
 
 def build_routes(backend: Callable[[], Backend]) -> FastAPI:
-    """GET /health, /models, /models/{name}, /symbols, /symbols/{symbol}; ``backend`` is called for every request."""
-    raise NotImplementedError
+    """The app to mount. ``backend`` is called for every request: the service does not exist yet at import."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    _answer_errors_in_our_shape(app)
+    _add_health(app, backend)
+    _add_models(app, backend)
+    _add_symbols(app, backend)
+    return app
+
+
+def _add_health(app: FastAPI, backend: Callable[[], Backend]) -> None:
+    @app.get("/health", tags=["Operations"], response_model=HealthReport, responses=_DOWN)
+    async def health() -> Response:
+        """Deep health: every runner and data source, each with state and latency. Needs no key."""
+        body = report(await backend().health())
+        if body["status"] != "down":
+            return json_response(body)
+        problem = problem_for_status(503)
+        return json_response({"error": error_info(problem), **body}, 503, problem.headers)
+
+
+def _add_models(app: FastAPI, backend: Callable[[], Backend]) -> None:
+    @app.get("/models", tags=["Models"])
+    async def models() -> ModelsReport:
+        """The published model set: versions, artefact hashes, training windows and measured scores."""
+        return backend().models()
+
+    @app.get("/models/{name}", tags=["Models"], responses=_NOT_FOUND)
+    async def model(
+        name: Annotated[str, Path(max_length=64, description="Name of the model.", examples=["xgboost"])],
+    ) -> MemberReport:
+        """One published model."""
+        for member in backend().models().members:
+            if member.name == name:
+                return member
+        raise UnknownModel("there is no such model", [ErrorDetail("name", "is not a published model")])
+
+
+def _add_symbols(app: FastAPI, backend: Callable[[], Backend]) -> None:
+    @app.get("/symbols", tags=["Symbols"], responses=_INVALID)
+    async def symbols(
+        q: Annotated[
+            str | None,
+            Query(max_length=64, description="Part of a symbol or name, in any case.", examples=["apple"]),
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=200, description="Symbols on a page.")] = 50,
+        cursor: Annotated[
+            str | None, Query(max_length=64, description="`next_cursor` of the page before.")
+        ] = None,
+    ) -> SymbolPage:
+        """Search the symbols that can be listed. A symbol that a data source knows can be forecast without
+        being listed."""
+        return page_of(backend().symbols(), q, limit, cursor)
+
+    @app.get("/symbols/{symbol}", tags=["Symbols"], responses=_NOT_FOUND | _INVALID | _UNAVAILABLE)
+    async def symbol(
+        symbol: Annotated[Symbol, Path(description="Symbol of the asset.", examples=["AAPL"])],
+    ) -> SymbolDetail:
+        """One symbol, with the state of its bars."""
+        return await backend().symbol(symbol)
+
+
+def _answer_errors_in_our_shape(app: FastAPI) -> None:
+    async def respond(_: Request, exc: Exception) -> Response:
+        return error_response(exc)
+
+    async def invalid(_: Request, exc: Exception) -> Response:
+        return error_response(_translated(exc))
+
+    app.add_exception_handler(DeepFinanceError, respond)
+    app.add_exception_handler(HTTPException, respond)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _translated(exc: Exception) -> InvalidRequest:
+    assert isinstance(exc, RequestValidationError)
+    # Each place begins with where the value came from (path, query, body); the field's own name says enough.
+    details = details_from(exc.errors(), skip=1)
+    return InvalidRequest("1 field is wrong" if len(details) == 1 else f"{len(details)} are wrong", details)

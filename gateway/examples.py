@@ -1,0 +1,104 @@
+"""Requests and answers shown in the documentation. Tests check each against its schema."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+REQUEST: Final[dict[str, Any]] = {
+    "symbol": "AAPL",
+    "horizon": 5,
+    "timeframe": "1d",
+    "models": ["xgboost", "lstm", "transformer"],
+    "weights": {"xgboost": 0.5, "lstm": 0.3, "transformer": 0.2},
+    "confidence_level": 0.9,
+}
+
+FORECAST: Final[dict[str, Any]] = {
+    "forecast_id": "fc_4c1f2a7be0d94a6f",
+    "symbol": "AAPL",
+    "timeframe": "1d",
+    "as_of": "2022-12-28",
+    "current_price": 126.04,
+    "currency": "USD",
+    "horizon": 2,
+    "target_date": "2022-12-30",
+    "prediction": {
+        "price_target": 126.13,
+        "expected_return": 0.0007,
+        "direction": "neutral",
+        "probability_up": 0.51,
+        "confidence": 0.51,
+    },
+    "interval": {"confidence_level": 0.9, "lower": 120.6, "upper": 131.7},
+    "quantiles": {"0.05": 120.6, "0.25": 124.0, "0.5": 126.13, "0.75": 128.3, "0.95": 131.7},
+    "path": [
+        {"step": 1, "date": "2022-12-29", "median": 126.1, "lower": 122.1, "upper": 130.1},
+        {"step": 2, "date": "2022-12-30", "median": 126.13, "lower": 120.6, "upper": 131.7},
+    ],
+    "members": [
+        {
+            "model": name,
+            "version": "1",
+            "weight": weight,
+            "price_target": target,
+            "status": "ok",
+            "error": None,
+        }
+        for name, weight, target in (
+            ("xgboost", 0.5, 126.2),
+            ("lstm", 0.3, 126.1),
+            ("transformer", 0.2, 126.0),
+        )
+    ],
+    "confidence_breakdown": {
+        "model_agreement": 0.8,
+        "historical_skill": 0.5,
+        "data_quality": 1.0,
+        "regime": 0.7,
+    },
+    "evidence": {
+        "coverage": 0.902,
+        "samples": 4231,
+        "skill_vs_random_walk": 0.02,
+        "p_value": 0.003,
+        "beats_random_walk": True,
+        "window": ["2019-01-02", "2022-12-28"],
+        "scope": "equities, horizon 2, all members",
+        "up_share": 0.52,
+        "direction_accuracy": 0.51,
+        "direction_p_value": 0.4,
+        "direction_edge": False,
+    },
+    "data": {
+        "provider": "bundled",
+        "last_bar": "2022-12-28",
+        "stale": True,
+        "bars": 8313,
+        "fingerprint": "sha256:5f0c",
+        "dropped": [],
+    },
+    "models_version": "1",
+    "degraded": [],
+    "cached": False,
+    "notes": [],
+}
+
+ERROR: Final[dict[str, Any]] = {
+    "error": {
+        "code": "invalid_request",
+        "message": "1 field is wrong",
+        "details": [{"field": "horizon", "problem": "must be at most 90"}],
+        "request_id": "3f0c2d9e5a1b4c7d8e9f0a1b2c3d4e5f",
+    }
+}
+
+BATCH_REQUEST: Final[dict[str, Any]] = {
+    "requests": [{"symbol": "AAPL", "horizon": 2}, {"symbol": "MSFT", "horizon": 91}]
+}
+
+BATCH_RESPONSE: Final[dict[str, Any]] = {
+    "results": [{"status": 200, "forecast": FORECAST}, {"status": 422, **ERROR}],
+    "count": 2,
+    "succeeded": 1,
+    "failed": 1,
+}

@@ -1,0 +1,29 @@
+"""From the states of the parts to the state of the whole."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from gateway.reports import HealthChecks, HealthFacts
+
+Status = Literal["ok", "degraded", "down"]
+
+
+def overall(checks: HealthChecks) -> Status:
+    """``down`` when no runner or no source can answer, ``degraded`` when one of them or the cache cannot."""
+    runners = [check.state for check in checks.runners]
+    sources = [check.state for check in checks.sources]
+    if _none_answers(runners) or _none_answers(sources):
+        return "down"
+    cache_fails = checks.cache is not None and checks.cache.state == "failing"
+    return "degraded" if cache_fails or "failing" in [*runners, *sources] else "ok"
+
+
+def _none_answers(states: list[Any]) -> bool:
+    # A source that has not been asked yet may well answer.
+    return all(state == "failing" for state in states)
+
+
+def report(facts: HealthFacts) -> dict[str, Any]:
+    """The body of the health route."""
+    return {"status": overall(facts.checks), **facts.model_dump(mode="json")}

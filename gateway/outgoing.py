@@ -1,0 +1,87 @@
+"""Every response on its way out: its headers, and errors of others put into our shape."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.asgi import Message, Send
+from gateway.responses import ERROR_PREFIX, error_body, problem_for_status
+
+#: Given to every response that does not say otherwise itself. The documentation page has its own policy.
+_DEFAULTS = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+}
+_NAMES_THE_FRAMEWORK = b"server"
+_OF_THE_OLD_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
+_LARGEST_ERROR = 65_536
+
+
+class Outgoing:
+    """A ``send`` for one response. Errors are held back until their body is seen, all else passes at once."""
+
+    def __init__(self, send: Send, request_id: str, started_at: float) -> None:
+        self._send = send
+        self._request_id = request_id.encode()
+        self._started_at = started_at
+        self._held: Message | None = None
+        self._body = b""
+        self._over = False
+        self.status = 0
+
+    @property
+    def seconds(self) -> float:
+        """Time since the request came in."""
+        return time.perf_counter() - self._started_at
+
+    async def __call__(self, message: Message) -> None:
+        if self._over:
+            return
+        if message["type"] == "http.response.start":
+            await self._start(message)
+        elif message["type"] == "http.response.body" and self._held is not None:
+            await self._hold_body(message, self._held)
+        else:
+            await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        self.status = message["status"]
+        if self.status < 400:
+            await self._send({**message, "headers": self._stamped(message["headers"])})
+        else:
+            self._held = message
+
+    async def _hold_body(self, message: Message, start: Message) -> None:
+        self._body += message.get("body", b"")
+        if message.get("more_body", False) and len(self._body) <= _LARGEST_ERROR:
+            return
+        self._over = True
+        headers = list(start.get("headers", ()))
+        if not self._body.startswith(ERROR_PREFIX):
+            headers = self._translate(headers)
+        await self._send({**start, "headers": self._stamped(headers)})
+        await self._send({"type": "http.response.body", "body": self._body})
+
+    def _translate(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Replace the body by one in our shape; headers such as Allow and those for CORS are kept."""
+        kept = [(name, value) for name, value in headers if name.lower() not in _OF_THE_OLD_BODY]
+        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in kept}
+        problem = problem_for_status(self.status, sent)
+        self._body = error_body(problem)
+        added = [
+            (name.lower().encode(), value.encode())
+            for name, value in problem.headers.items()
+            if name not in sent
+        ]
+        length = (b"content-length", str(len(self._body)).encode())
+        return [*kept, *added, (b"content-type", b"application/json"), length]
+
+    def _stamped(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        said = {name for name, _ in headers}
+        stamped = [pair for pair in headers if pair[0] != _NAMES_THE_FRAMEWORK]
+        stamped += [pair for pair in _DEFAULTS.items() if pair[0] not in said]
+        stamped.append((b"x-request-id", self._request_id))
+        stamped.append((b"x-response-time", f"{self.seconds:.6f}".encode()))
+        return stamped

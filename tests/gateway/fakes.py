@@ -1,0 +1,165 @@
+"""A backend that needs no model and no data: its forecast says back what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+
+from contracts import (
+    AssetClass,
+    BarIssue,
+    ConfidenceBreakdown,
+    DataReport,
+    Evidence,
+    Forecast,
+    ForecastRequest,
+    Instrument,
+    MemberAnswer,
+    PathStep,
+)
+from errors import DeepFinanceError, ErrorDetail, UnknownSymbol
+from gateway.backend import Catalogue
+from gateway.reports import (
+    HealthChecks,
+    HealthFacts,
+    MemberReport,
+    ModelsReport,
+    RunnerCheck,
+    SourceCheck,
+    SymbolDetail,
+)
+
+MODELS = ("xgboost", "lstm", "transformer")
+SYMBOLS = ("AAPL", "MSFT", "BTC-USD", "^GSPC", "JPM")
+LAST_BAR = date(2022, 12, 28)
+
+
+def forecast_for(request: ForecastRequest) -> Forecast:
+    """A forecast from 100, with an interval as wide as the horizon is long."""
+    chosen = request.models or MODELS
+    weights = request.weights or {name: 1 / len(chosen) for name in chosen}
+    horizon = request.horizon
+    return Forecast(
+        forecast_id=f"fc_{request.symbol}_{horizon}",
+        symbol=request.symbol,
+        timeframe=request.timeframe,
+        as_of=LAST_BAR,
+        current_price=100.0,
+        currency="USD",
+        horizon=horizon,
+        target_date=LAST_BAR + timedelta(days=horizon),
+        price_target=100.25,
+        expected_return=0.0025,
+        direction="neutral",
+        probability_up=0.51,
+        confidence=0.51,
+        confidence_level=request.confidence_level,
+        lower=100.25 - horizon / 2,
+        upper=100.25 + horizon / 2,
+        quantiles={"0.05": 98.0, "0.5": 100.25, "0.95": 102.5},
+        path=tuple(_step(step) for step in range(1, horizon + 1)),
+        members=tuple(MemberAnswer(name, "1", weights[name], 100.25, "ok") for name in chosen),
+        confidence_breakdown=ConfidenceBreakdown(0.8, None, 1.0, 0.7),
+        evidence=Evidence(
+            0.902, 4231, 0.02, 0.003, True, (date(2019, 1, 2), LAST_BAR), "equities, all members"
+        ),
+        data=DataReport(
+            "bundled", LAST_BAR, True, 8313, "sha256:00", (BarIssue("2020-03-09", "high below low"),)
+        ),
+        models_version="1",
+        degraded=(),
+        notes=("a remark",),
+    )
+
+
+def _step(step: int) -> PathStep:
+    return PathStep(step, LAST_BAR + timedelta(days=step), 100.0 + step / 20, 100 - step / 2, 100 + step / 2)
+
+
+HEALTHY = HealthFacts(
+    checks=HealthChecks(
+        runners=[RunnerCheck(name=name, state="ok", version="1", latency_ms=1.2) for name in MODELS],
+        sources=[SourceCheck(name="bundled", state="ok", latency_ms=0.1)],
+    ),
+    models_version="1",
+    uptime_seconds=12.5,
+)
+
+
+def health_with(runner: str = "ok", source: str = "ok") -> HealthFacts:
+    """Facts in which every runner and every source is in the given state."""
+    runners = [{**check.model_dump(), "state": runner} for check in HEALTHY.checks.runners]
+    sources = [{**check.model_dump(), "state": source} for check in HEALTHY.checks.sources]
+    checks = HealthChecks.model_validate({"runners": runners, "sources": sources})
+    return HEALTHY.model_copy(update={"checks": checks})
+
+
+@dataclass
+class FakeBackend:
+    """``raises`` is thrown by ``predict`` if set; ``asked`` remembers what it was asked."""
+
+    raises: BaseException | None = None
+    facts: HealthFacts = HEALTHY
+    asked: list[ForecastRequest] = field(default_factory=list)
+    alter: Callable[[Forecast], Forecast] = replace
+
+    def catalogue(self) -> Catalogue:
+        return Catalogue(MODELS)
+
+    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+        self.asked.extend(requests)
+        if self.raises is not None:
+            raise self.raises
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: ForecastRequest) -> Forecast | DeepFinanceError:
+        if request.symbol not in SYMBOLS:
+            detail = ErrorDetail("symbol", f"{request.symbol} is not known to any data source")
+            return UnknownSymbol("there is no such symbol", [detail])
+        return self.alter(forecast_for(request))
+
+    async def health(self) -> HealthFacts:
+        return self.facts
+
+    def models(self) -> ModelsReport:
+        return ModelsReport(
+            models_version="1",
+            feature_fingerprint="sha256:00",
+            timeframes=["1d"],
+            horizons=[1, 5, 20, 90],
+            quantile_levels=[0.05, 0.5, 0.95],
+            members=[
+                MemberReport(
+                    name=name,
+                    version="1",
+                    kind="onnx",
+                    sha256="00",
+                    weight=1 / 3,
+                    training_window=(date(1990, 1, 2), date(2015, 12, 31)),
+                    scores={"pinball": 0.1},
+                )
+                for name in MODELS
+            ],
+            scores={"pinball": 0.09},
+        )
+
+    def symbols(self) -> Sequence[Instrument]:
+        return [Instrument(symbol, AssetClass.EQUITY, "XNYS", "USD", None, None) for symbol in SYMBOLS]
+
+    async def symbol(self, symbol: str) -> SymbolDetail:
+        if symbol not in SYMBOLS:
+            raise UnknownSymbol("there is no such symbol")
+        return SymbolDetail(
+            symbol=symbol,
+            name=None,
+            exchange=None,
+            currency="USD",
+            calendar="XNYS",
+            asset_class="equity",
+            provider="bundled",
+            first_bar=date(1990, 1, 2),
+            last_bar=LAST_BAR,
+            bars=8313,
+            stale=True,
+        )
