@@ -1,0 +1,85 @@
+"""Reading a model set: its manifest, what it says about each member, whether the files are those it names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contracts import Grid, MemberSpec
+from errors import ArtefactError
+from features.spec import fingerprint
+
+MANIFEST = "manifest.json"
+_ADVICE = "restore models_store/current from the repository, or publish a new set with `make train`"
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The parsed manifest of the set in ``folder``."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtefactError(f"no model set: {path} does not exist; {_ADVICE}") from None
+    except ValueError as error:
+        raise ArtefactError(f"{path} is not JSON ({error}); {_ADVICE}") from None
+    if not isinstance(manifest, dict) or "members" not in manifest:
+        raise ArtefactError(f"{path} is not the manifest of a model set; {_ADVICE}")
+    return manifest
+
+
+def member_specs(manifest: Mapping[str, Any]) -> tuple[MemberSpec, ...]:
+    """Every member, in published order."""
+    fields = MemberSpec.__dataclass_fields__
+    return tuple(MemberSpec(**{name: member[name] for name in fields}) for member in manifest["members"])
+
+
+def member_spec(manifest: Mapping[str, Any], name: str) -> MemberSpec:
+    """The member called ``name``."""
+    for spec in member_specs(manifest):
+        if spec.name == name:
+            return spec
+    known = ", ".join(spec.name for spec in member_specs(manifest))
+    raise ArtefactError(f"the model set has no member {name!r} (it has: {known}); {_ADVICE}")
+
+
+def grid_of(manifest: Mapping[str, Any]) -> Grid:
+    """The horizons and levels that every member answers."""
+    return Grid(tuple(manifest["grid"]["horizons"]), tuple(manifest["grid"]["levels"]))
+
+
+def verify_file(folder: Path, spec: MemberSpec) -> Path:
+    """The path of the member's file, whose bytes are the ones that were published."""
+    path = folder / spec.file
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise ArtefactError(f"the model set lacks {spec.file}; {_ADVICE}") from None
+    expected = spec.sha256.removeprefix("sha256:")
+    if found != expected:
+        raise ArtefactError(
+            f"{spec.file} was changed after it was published: sha256 {expected[:12]}... expected, "
+            f"{found[:12]}... found; {_ADVICE}"
+        )
+    return path
+
+
+def verify_fingerprint(manifest: Mapping[str, Any]) -> None:
+    """Refuse a set that was trained on features other than the ones this code computes."""
+    published = manifest["features"]["fingerprint"]
+    if published != (computed := fingerprint()):
+        raise ArtefactError(
+            f"the model set was trained on other features ({published[:19]}...) than this code computes "
+            f"({computed[:19]}...): train a new set with `make train`, or check out the code it belongs to"
+        )
+
+
+def read_member(folder: Path, name: str) -> tuple[MemberSpec, Grid]:
+    """What the set says about one member, after checking its file and the features it was trained on."""
+    manifest = read_manifest(folder)
+    spec = member_spec(manifest, name)
+    verify_fingerprint(manifest)
+    verify_file(folder, spec)
+    return spec, grid_of(manifest)

@@ -1,0 +1,271 @@
+"""Many concurrent requests, few calls: the gateway's side of a model runner.
+
+Rows that wait at the same time share a call; a row that is already being computed is not computed again;
+every request ends in its own answer, in an error or in a timeout, whatever happens to the others in its call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from contracts import Floats, Floats32, Grid, MemberSpec
+from errors import DeepFinanceError, RunnerUnavailable, Timeout
+from runners.breaker import Breaker
+from runners.foreign import BadAnswer, connection_was_lost, runner_is_away, translated
+
+log = logging.getLogger("deepfinance.runners")
+
+Call = Callable[[Floats32], Awaitable[Any]]
+"""(n_rows, row_width) -> (n_rows, n_horizons, n_levels), from wherever the model is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``rows_per_call`` is what single requests are gathered into; one request may bring up to
+    ``largest_call`` rows in a call of its own. ``timeout`` counts from a request's arrival, ``retry_timeout``
+    bounds the second attempt after a lost connection, ``cool_down`` is how long a lost runner is left alone,
+    all in seconds."""
+
+    rows_per_call: int = 64
+    largest_call: int = 512
+    calls_in_flight: int = 2
+    timeout: float = 3.0
+    retry_timeout: float = 1.0
+    cool_down: float = 1.0
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since start; ``shared_rows`` were answered by a computation already under way."""
+
+    calls: int = 0
+    rows: int = 0
+    shared_rows: int = 0
+    largest_call: int = 0
+    retries: int = 0
+    failures: int = 0
+    refused: int = 0
+    last_latency: float | None = None
+    last_error: str | None = None
+
+
+class _Order:
+    """One request's answer in the making."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.answer: Floats = np.empty(shape)
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._missing = shape[0]
+
+    def deliver(self, position: int, quantiles: Floats) -> None:
+        self.answer[position] = quantiles
+        self._missing -= 1
+        if not self._missing and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: DeepFinanceError) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(slots=True)
+class _Row:
+    """One row on its way, and where its answer goes: (request, position in that request)."""
+
+    key: str
+    values: Floats32
+    takers: list[tuple[_Order, int]] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> bool:
+        return any(not order.done.done() for order, _ in self.takers)
+
+
+class CoalescingRunner:
+    """``contracts.MemberRunner`` over any async call. Belongs to one event loop."""
+
+    def __init__(self, spec: MemberSpec, grid: Grid, call: Call, limits: Limits | None = None) -> None:
+        self._spec = spec
+        self._grid = grid
+        self._call = call
+        self._limits = limits or Limits()
+        self._breaker = Breaker(self._limits.cool_down)
+        self._waiting: deque[deque[_Row]] = deque()
+        self._under_way: dict[str, _Row] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counters = Counters()
+
+    @property
+    def spec(self) -> MemberSpec:
+        return self._spec
+
+    @property
+    def is_away(self) -> bool:
+        """True after the runner was lost and until it has answered again."""
+        return self._breaker.is_open
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that no call has taken yet."""
+        return sum(len(block) for block in self._waiting)
+
+    async def predict(self, keys: Sequence[str], rows: Floats32) -> Floats:
+        """(n_rows, row_width) -> (n_rows, n_horizons, n_levels); equal keys must name equal rows."""
+        self._check(keys, rows)
+        order = _Order((len(rows), *self._grid.shape))
+        if not len(rows):
+            return order.answer
+        if not self._breaker.lets_through():
+            self.counters.refused += 1
+            raise RunnerUnavailable(f"model {self._spec.name} is not answering", retry_after=1)
+        self._enqueue(keys, rows, order)
+        try:
+            async with asyncio.timeout(self._limits.timeout):
+                await order.done
+        except TimeoutError:
+            raise Timeout(f"model {self._spec.name} did not answer in time") from None
+        return order.answer
+
+    async def close(self) -> None:
+        """End what is under way; whoever still waits gets an error."""
+        for task in (pending := list(self._tasks)):
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        self._settle_with_error(list(self._under_way.values()), RunnerUnavailable("the service is stopping"))
+        self._waiting.clear()
+
+    def _check(self, keys: Sequence[str], rows: Floats32) -> None:
+        """One caller's bad row must not fail the call it would have shared with others."""
+        if (
+            rows.dtype != np.float32
+            or rows.shape != (len(keys), self._spec.row_width)
+            or not np.isfinite(rows).all()
+        ):
+            raise RunnerUnavailable(f"model {self._spec.name} cannot take these inputs")
+
+    def _enqueue(self, keys: Sequence[str], rows: Floats32, order: _Order) -> None:
+        block: deque[_Row] = deque()
+        for position, key in enumerate(keys):
+            row = self._under_way.get(key)
+            if row is None:
+                row = self._under_way[key] = _Row(key, rows[position])
+                block.append(row)
+            else:
+                self.counters.shared_rows += 1
+            row.takers.append((order, position))
+        if block:
+            self._waiting.append(block)
+            asyncio.get_running_loop().call_soon(
+                self._start_calls
+            )  # after others that are ready now have queued
+
+    def _start_calls(self) -> None:
+        while len(self._tasks) < self._limits.calls_in_flight and (batch := self._next_batch()):
+            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._start_calls()
+
+    def _next_batch(self) -> list[_Row]:
+        """The oldest requests that fit one call; one is split only where it exceeds ``largest_call``."""
+        batch: list[_Row] = []
+        while self._waiting:
+            block = self._waiting[0]
+            self._drop_abandoned(block)
+            if batch and len(batch) + len(block) > self._limits.rows_per_call:
+                break
+            while block and len(batch) < self._limits.largest_call:
+                batch.append(block.popleft())
+            if block:
+                break
+            self._waiting.popleft()
+        return batch
+
+    def _drop_abandoned(self, block: deque[_Row]) -> None:
+        """Leave out rows that nobody waits for any more."""
+        for _ in range(len(block)):
+            row = block.popleft()
+            if row.wanted:
+                block.append(row)
+            else:
+                del self._under_way[row.key]
+
+    async def _run(self, batch: list[_Row]) -> None:
+        """One call, from rows to answers. Raises only when cancelled: the outcome belongs to the requests."""
+        started = time.monotonic()
+        try:
+            answers = await self._ask(np.stack([row.values for row in batch]))
+        except asyncio.CancelledError:
+            self._settle_with_error(batch, RunnerUnavailable("the service is stopping"))
+            raise
+        except Exception as error:
+            self._note_failure(error, len(batch))
+            self._settle_with_error(batch, translated(error, self._spec.name))
+        else:
+            self._note_success(len(batch), time.monotonic() - started)
+            self._settle(batch, answers)
+
+    async def _ask(self, rows: Floats32) -> Floats:
+        """The checked answer of the runner; a lost connection is tried once more."""
+        deadline = time.monotonic() + self._limits.timeout
+        try:
+            raw = await asyncio.wait_for(self._call(rows), self._limits.timeout)
+        except Exception as error:
+            left = min(deadline - time.monotonic(), self._limits.retry_timeout)
+            if left <= 0 or not connection_was_lost(error):
+                raise
+            self.counters.retries += 1
+            raw = await asyncio.wait_for(self._call(rows), left)
+        return self._checked(raw, len(rows))
+
+    def _checked(self, raw: Any, n_rows: int) -> Floats:
+        """Nothing but the exact shape is taken: an answer of another length would reach the wrong callers."""
+        try:
+            answers: Floats = np.asarray(raw, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise BadAnswer(f"not numbers but {type(raw).__name__}") from None
+        if answers.shape != (n_rows, *self._grid.shape):
+            raise BadAnswer(f"shape {answers.shape} for {n_rows} rows of {self._grid.shape}")
+        if not np.isfinite(answers).all():
+            raise BadAnswer("numbers that are not finite")
+        return answers
+
+    def _settle(self, batch: list[_Row], answers: Floats) -> None:
+        for row, quantiles in zip(batch, answers, strict=True):
+            self._under_way.pop(row.key, None)
+            for order, position in row.takers:
+                order.deliver(position, quantiles)
+
+    def _settle_with_error(self, batch: list[_Row], error: DeepFinanceError) -> None:
+        for row in batch:
+            self._under_way.pop(row.key, None)
+            for order, _ in row.takers:
+                order.fail(
+                    type(error)(error.message)
+                )  # an exception each: a raised one collects its raiser's trace
+
+    def _note_success(self, n_rows: int, latency: float) -> None:
+        self._breaker.succeeded()
+        self.counters.calls += 1
+        self.counters.rows += n_rows
+        self.counters.largest_call = max(self.counters.largest_call, n_rows)
+        self.counters.last_latency = latency
+        self.counters.last_error = None
+
+    def _note_failure(self, error: Exception, n_rows: int) -> None:
+        if runner_is_away(error):
+            self._breaker.failed()
+        self.counters.failures += 1
+        self.counters.last_error = translated(error, self._spec.name).message
+        log.warning("a call to model %s with %d rows failed: %r", self._spec.name, n_rows, error)

@@ -1,0 +1,217 @@
+"""Every setting of the service, read once at start from the environment and from ``deepfinance:`` in
+configuration.yaml (the environment wins). Only entry points import this module; everything else gets values.
+
+A malformed value raises ConfigurationError, whose message names the setting and never repeats a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parent
+SECTION = "deepfinance"
+SECRETS = ("ml_service_api_key", "redis_url", "database_url", "finnhub_api_key", "alpha_vantage_api_key")
+BUILT_PROVIDERS = ("files", "bundled")
+PLANNED_PROVIDERS = ("yahoo", "finnhub", "alpha_vantage", "binance")
+NOT_USED_YET = {
+    "redis_url": "answers are not cached in this version",
+    "database_url": "forecasts are not stored in this version",
+    "finnhub_api_key": "the finnhub source is not part of this version",
+    "alpha_vantage_api_key": "the alpha_vantage source is not part of this version",
+    "data_cache_ttl": "bundled and file prices are not fetched, so they do not expire",
+    "prediction_cache_ttl": "answers are not cached in this version",
+    "rate_limit": "requests are not limited in this version",
+}
+
+
+def _comma_separated(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ValueError(
+            "a key is made of printable ASCII characters without spaces, as it travels in a header"
+        )
+    return key
+
+
+def _provider(name: str) -> str:
+    if name in PLANNED_PROVIDERS:
+        raise ValueError(f"{name!r} is not part of this version yet; use {' or '.join(BUILT_PROVIDERS)}")
+    if name not in BUILT_PROVIDERS:
+        raise ValueError(
+            f"{name!r} is not a data source; known: {', '.join(PLANNED_PROVIDERS + BUILT_PROVIDERS)}"
+        )
+    return name
+
+
+def _served_layout(layout: str) -> str:
+    if layout in ("combined", "embedded"):
+        raise ValueError(f"{layout!r} is not part of this version, which serves per_model only")
+    return layout
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"{str(path)!r} is not a folder")
+    return path.resolve()
+
+
+Key = Annotated[SecretStr, AfterValidator(_sendable)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="seconds, 0 or more")]
+
+
+class Settings(BaseSettings):
+    """Frozen. A field is set by the environment variable of its upper-case name."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_ignore_empty=True, hide_input_in_errors=True, validate_default=False
+    )
+
+    ml_service_api_key: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    auth: Literal["on", "off"] = Field("on", description="on or off")
+    redis_url: SecretStr | None = None
+    database_url: SecretStr | None = None
+    frontend_origin: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = Field(
+        None, description="one origin, such as https://app.example.com"
+    )
+    port: int = Field(3000, ge=1, le=65535, description="a whole number from 1 to 65535")
+    debug: bool = Field(False, description="true or false")
+    data_providers: Annotated[
+        tuple[Annotated[str, AfterValidator(_provider)], ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = ()
+    data_dir: Annotated[Path, AfterValidator(_folder)] | None = None
+    finnhub_api_key: SecretStr | None = None
+    alpha_vantage_api_key: SecretStr | None = None
+    data_cache_ttl: Seconds = 300.0
+    prediction_cache_ttl: Seconds = 60.0
+    rate_limit: str = Field(
+        "100/minute",
+        pattern=r"^[1-9]\d*/(second|minute|hour|day)$",
+        description="requests per second, minute, hour or day, such as 100/minute",
+    )
+    runner_layout: Annotated[
+        Literal["auto", "per_model", "combined", "embedded"], AfterValidator(_served_layout)
+    ] = Field("auto", description="auto or per_model")
+    runner_timeout: float = Field(
+        3.0,
+        gt=0,
+        le=30,
+        allow_inf_nan=False,
+        description="seconds that a model may take, above 0 and up to 30",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if self.auth == "on" and not self.ml_service_api_key:
+            raise ValueError(
+                "ML_SERVICE_API_KEY is not set, so nobody could call the service: set it to one or more "
+                "keys, comma separated, or set AUTH=off to let everyone in"
+            )
+        if "files" in self.data_providers and self.data_dir is None:
+            raise ValueError(
+                "DATA_PROVIDERS names files, which needs DATA_DIR, the folder with the price files"
+            )
+        return self
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Data sources in the order in which they are tried."""
+        return self.data_providers or (("files", "bundled") if self.data_dir else ("bundled",))
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The keys in clear, for the one place that compares them."""
+        return tuple(key.get_secret_value() for key in self.ml_service_api_key)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was set and has no effect, one sentence each."""
+        unused = [
+            f"{name.upper()} is set, but {why}"
+            for name, why in NOT_USED_YET.items()
+            if name in self.model_fields_set
+        ]
+        if self.data_dir and "files" not in self.providers:
+            unused.append("DATA_DIR is set, but DATA_PROVIDERS does not name files")
+        if self.auth == "off":
+            unused.append("AUTH=off: everyone who reaches the port may use the service")
+        return tuple(unused)
+
+
+def load_settings() -> Settings:
+    """The settings of this process; raises ConfigurationError with a line for everything that is wrong."""
+    section = _configuration_section(configuration_file())
+    if misplaced := sorted(set(section) & set(SECRETS)):
+        raise ConfigurationError(
+            f"{misplaced[0]} is a secret: set {misplaced[0].upper()} in the environment, not in a file"
+        )
+    try:
+        return Settings(**section)
+    except ValidationError as error:
+        raise ConfigurationError(
+            "\n".join(_explain(problem, section) for problem in error.errors())
+        ) from None
+
+
+def configuration_file() -> Path:
+    """The file BentoML reads too: ``BENTOML_CONFIG``, else the one beside this module."""
+    return Path(os.environ.get("BENTOML_CONFIG") or ROOT / "configuration.yaml")
+
+
+def model_set_folder() -> Path:
+    """The published model set: ``MODEL_SET_DIR``, else the one that is shipped."""
+    return Path(os.environ.get("MODEL_SET_DIR") or ROOT / "models_store" / "current")
+
+
+def _configuration_section(path: Path) -> dict[str, Any]:
+    try:
+        section = (yaml.safe_load(path.read_text()) or {}).get(SECTION) or {}
+    except FileNotFoundError:
+        return {}
+    except (yaml.YAMLError, AttributeError) as error:
+        raise ConfigurationError(f"{path.name} cannot be read: {error}") from None
+    if not isinstance(section, dict):
+        raise ConfigurationError(f"{SECTION}: in {path.name} must hold settings, one per line")
+    return {str(name): value for name, value in section.items()}
+
+
+def _explain(problem: Mapping[str, Any], section: Mapping[str, Any]) -> str:
+    """One line: which setting, what was expected, and what came unless that is a secret."""
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return reason
+    name = str(problem["loc"][0])
+    in_file = name in section and name.upper() not in os.environ
+    where = f"{SECTION}.{name} in configuration.yaml" if in_file else name.upper()
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: there is no such setting; known: {', '.join(sorted(Settings.model_fields))}"
+    expected = Settings.model_fields[name].description
+    if expected and problem["type"] != "value_error":
+        reason = f"expected {expected}"
+    came = "" if name in SECRETS or problem["type"] == "value_error" else f", got {problem['input']!r}"
+    return f"{where}: {reason}{came}"
