@@ -8,7 +8,7 @@ n_channels, n_horizons, n_levels. Returns are log returns, rates are fractions, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
+Ints = NDArray[np.intp]
 Times = NDArray[np.datetime64]
 
 Timeframe = Literal["1d", "1h"]
@@ -160,6 +161,70 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was fitted on data later than training, to be added to the blended quantiles.
+
+    ``offsets`` (n_subsets, n_horizons, n_levels) are z offsets for each non-empty subset of the members; the
+    subset with member i at bit i has index mask - 1. ``direction`` (n_steps, 2) are the intercept and slope of
+    the logistic recalibration of the probability of a rise, for horizons 1 to n_steps. ``regime`` (n_points,)
+    are evenly spaced quantiles, smallest first, of FeatureMatrix.regime in the calibration window.
+    """
+
+    offsets: Floats
+    direction: Floats
+    regime: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceTable:
+    """What the evaluation measured on data later than calibration, for one asset class and horizons 1 to n_steps.
+
+    ``coverage`` (n_subsets, n_steps, n_cover) is the share of outcomes inside the central interval at each of
+    ``cover_levels`` (n_cover,); ``skill`` and ``p_value`` (n_subsets, n_steps) are against the random walk;
+    ``samples``, ``up_share``, ``accuracy``, ``direction_p_value`` and ``direction_skill`` (n_steps,) belong to the
+    full set of members. ``scope`` says in words what was measured, ``window`` are the first origin and the last
+    outcome.
+    """
+
+    cover_levels: Floats
+    coverage: Floats
+    skill: Floats
+    p_value: Floats
+    samples: Floats
+    up_share: Floats
+    accuracy: Floats
+    direction_skill: Floats
+    direction_p_value: Floats
+    scope: str
+    window: tuple[date, date]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSet:
+    """Members, weights, calibration and evidence: trained, evaluated and published as one versioned unit.
+
+    ``weights`` (n_members, n_horizons) are the published ones, each column sums to one. ``manifest`` is the
+    published manifest.json, for those who want to read it all.
+    """
+
+    version: str
+    grid: Grid
+    members: tuple[MemberSpec, ...]
+    weights: Floats
+    calibration: Calibration
+    evidence: Mapping[str, EvidenceTable]
+    manifest: Mapping[str, object]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(member.name for member in self.members)
+
+    def subset(self, names: Collection[str]) -> int:
+        """Index of a non-empty subset of the members in ``offsets``, ``coverage``, ``skill`` and ``p_value``."""
+        return sum(1 << i for i, member in enumerate(self.members) if member.name in names) - 1
+
+
+@dataclass(frozen=True, slots=True)
 class MemberForecast:
     """What one runner answered for one series: z quantiles (n_horizons, n_levels), or why there are none."""
 
@@ -208,9 +273,12 @@ class MemberAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceBreakdown:
-    """Four fractions, 1 is best; definitions in ensemble/confidence.py. They explain, they do not enter ``confidence``."""
+    """Four fractions, 1 is best; definitions in ensemble/confidence.py. They explain, they do not enter ``confidence``.
 
-    model_agreement: float
+    None where there is nothing to measure: agreement of a single member, skill without evidence.
+    """
+
+    model_agreement: float | None
     historical_skill: float | None
     data_quality: float
     regime: float

@@ -1,23 +1,23 @@
 """The error tree. Each class carries its wire code and HTTP status; foreign errors are translated where they enter.
 
-    DeepFinanceError
-    ├── InvalidRequest          422  a field is wrong; ``details`` name it
-    │   ├── MalformedBody       400  not JSON
-    │   └── PayloadTooLarge     413
-    ├── Unauthorized            401
-    ├── Forbidden               403
-    ├── NotFound                404
-    │   ├── UnknownSymbol       404
-    │   └── UnknownModel        404
-    ├── MethodNotAllowed        405
-    ├── UnsupportedMediaType    415
-    ├── UnusableSeries          422  the symbol exists but its bars cannot carry a forecast
-    ├── Unavailable             503  with ``retry_after`` seconds
-    │   ├── SourceUnavailable   503  no data source could answer
-    │   └── RunnerUnavailable   503  a model runner could not answer
-    ├── Timeout                 504
-    └── ConfigurationError      stops the start; never reaches a caller
-        └── ArtefactError       a model set that does not fit the code or its own manifest
+DeepFinanceError
+├── InvalidRequest          422  a field is wrong; ``details`` name it
+│   ├── MalformedBody       400  not JSON
+│   └── PayloadTooLarge     413
+├── Unauthorized            401
+├── Forbidden               403
+├── NotFound                404
+│   ├── UnknownSymbol       404
+│   └── UnknownModel        404
+├── MethodNotAllowed        405
+├── UnsupportedMediaType    415
+├── UnusableSeries          422  the symbol exists but its bars cannot carry a forecast
+├── Unavailable             503  with ``retry_after`` seconds
+│   ├── SourceUnavailable   503  no data source could answer
+│   └── RunnerUnavailable   503  a model runner could not answer
+├── Timeout                 504
+└── ConfigurationError      stops the start; never reaches a caller
+    └── ArtefactError       a model set that does not fit the code or its own manifest
 """
 
 from __future__ import annotations
@@ -99,9 +99,7 @@ class Unavailable(DeepFinanceError):
 
     code, status = "unavailable", 503
 
-    def __init__(
-        self, message: str, details: Sequence[ErrorDetail] = (), *, retry_after: int = 5
-    ) -> None:
+    def __init__(self, message: str, details: Sequence[ErrorDetail] = (), *, retry_after: int = 5) -> None:
         super().__init__(message, details)
         self.retry_after = retry_after
 

@@ -1,0 +1,211 @@
+"""The last step of the pipeline: one series' distribution, as the answer that the caller reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+import numpy as np
+
+from contracts import (
+    AssetClass,
+    Bars,
+    Calendar,
+    ConfidenceBreakdown,
+    DataReport,
+    Evidence,
+    EvidenceTable,
+    Forecast,
+    ForecastRequest,
+    Instrument,
+    MemberAnswer,
+    ModelSet,
+    PathStep,
+)
+from ensemble.confidence import data_quality, historical_skill, model_agreement, regime_typicality
+from ensemble.distribution import Distribution
+from ensemble.surface import at_level
+from features.spec import BARS_NEEDED
+
+SHOWN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+# A measured difference counts when chance alone would show it less than one time in twenty.
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What one answer is about: the bars, what they are of, and the distribution of their future (one row)."""
+
+    bars: Bars
+    instrument: Instrument
+    spread: Distribution
+
+
+def answer(
+    request: ForecastRequest, subject: Subject, model_set: ModelSet, calendar: Calendar, now: datetime
+) -> Forecast:
+    """Prices, path, confidence and evidence for one request. ``now`` decides only whether the data are stale."""
+    bars, spread, step = subject.bars, subject.spread, request.horizon - 1
+    price = float(bars.close[-1])
+    as_of = _day(bars, -1)
+    sessions = calendar.sessions_after(subject.instrument.calendar, as_of, request.horizon)
+    quantiles = {
+        level: price * float(np.exp(at_level(spread.surfaces[0, step], spread.levels, level))) for level in SHOWN_LEVELS
+    }
+    path = _path(price, spread, request, sessions)
+    evidence = _evidence(request, subject.instrument.asset_class, spread, model_set)
+    up = float(spread.probability_up[0, step])
+    direction = _direction(up, evidence)
+    return Forecast(
+        forecast_id=_forecast_id(request, bars, spread, model_set),
+        symbol=request.symbol,
+        timeframe=request.timeframe,
+        as_of=as_of,
+        current_price=price,
+        currency=subject.instrument.currency,
+        horizon=request.horizon,
+        target_date=sessions[-1],
+        price_target=quantiles[0.5],
+        expected_return=quantiles[0.5] / price - 1.0,
+        direction=direction,
+        probability_up=up,
+        confidence=max(up, 1.0 - up),
+        confidence_level=request.confidence_level,
+        lower=path[-1].lower,
+        upper=path[-1].upper,
+        quantiles={f"{level:g}": value for level, value in quantiles.items()},
+        path=path,
+        members=_members(request, price, spread, model_set),
+        confidence_breakdown=_breakdown(bars, spread, step, evidence, model_set, calendar, subject.instrument),
+        evidence=evidence,
+        data=_data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now)),
+        models_version=model_set.version,
+        degraded=tuple(spread.failures),
+        notes=_notes(request, evidence, direction, spread),
+    )
+
+
+def _path(price: float, spread: Distribution, request: ForecastRequest, sessions: object) -> tuple[PathStep, ...]:
+    surface = spread.surfaces[0, : request.horizon]
+    tail = tail_level(request.confidence_level)
+    lower, median, upper = (price * np.exp(at_level(surface, spread.levels, level)) for level in (tail, 0.5, 1 - tail))
+    return tuple(
+        PathStep(i + 1, day, float(median[i]), float(lower[i]), float(upper[i])) for i, day in enumerate(sessions)
+    )
+
+
+def tail_level(confidence_level: float) -> float:
+    """Probability below the central interval, free of binary dust: 0.9 gives 0.05, not 0.04999999999999999."""
+    return round((1.0 - confidence_level) / 2.0, 12)
+
+
+def _members(
+    request: ForecastRequest, price: float, spread: Distribution, model_set: ModelSet
+) -> tuple[MemberAnswer, ...]:
+    """Those asked, in published order; the weight is the one at the grid horizon nearest below the asked one."""
+    column = int(np.searchsorted(model_set.grid.horizons, request.horizon, side="right")) - 1
+    weights = dict(zip(spread.members, spread.weights[:, column], strict=True))
+    middle = spread.levels.index(0.5)
+    answers = []
+    for spec in model_set.members:
+        if spec.name in spread.members:
+            target = price * float(np.exp(spread.members[spec.name][0, request.horizon - 1, middle]))
+            answers.append(MemberAnswer(spec.name, spec.version, float(weights[spec.name]), target, "ok"))
+        elif spec.name in spread.failures:
+            reason = spread.failures[spec.name].reason
+            answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "failed", reason))
+    return tuple(answers)
+
+
+def _evidence(request: ForecastRequest, asset_class: AssetClass, spread: Distribution, model_set: ModelSet) -> Evidence:
+    """What was measured for this horizon, kind of asset, level and set of members that answered."""
+    table = model_set.evidence.get(asset_class)
+    if table is None:
+        return Evidence(None, 0, None, None, False, None, f"nothing was measured for assets of the kind {asset_class}")
+    step = request.horizon - 1
+    skill, p_value = float(table.skill[spread.subset, step]), float(table.p_value[spread.subset, step])
+    return Evidence(
+        coverage=float(np.interp(request.confidence_level, table.cover_levels, table.coverage[spread.subset, step])),
+        samples=int(table.samples[step]),
+        skill_vs_random_walk=skill,
+        p_value=p_value,
+        beats_random_walk=skill > 0 and p_value < SIGNIFICANCE,
+        window=table.window,
+        scope=_scope(request, table, spread),
+        up_share=float(table.up_share[step]),
+        direction_accuracy=float(table.accuracy[step]),
+        direction_p_value=float(table.direction_p_value[step]),
+        direction_edge=bool(table.direction_skill[step] > 0 and table.direction_p_value[step] < SIGNIFICANCE),
+    )
+
+
+def _scope(request: ForecastRequest, table: EvidenceTable, spread: Distribution) -> str:
+    weights = "; measured with the published weights, not with those asked for" if request.weights else ""
+    return f"{table.scope}; members {', '.join(spread.members)}{weights}"
+
+
+def _direction(up: float, evidence: Evidence) -> Literal["bullish", "bearish", "neutral"]:
+    """A sign only where the evaluation showed that the forecast tells it better than the base rate does."""
+    if not evidence.direction_edge:
+        return "neutral"
+    return "bullish" if up >= 0.5 else "bearish"
+
+
+def _breakdown(
+    bars: Bars,
+    spread: Distribution,
+    step: int,
+    evidence: Evidence,
+    model_set: ModelSet,
+    calendar: Calendar,
+    instrument: Instrument,
+) -> ConfidenceBreakdown:
+    own = [each[0, step] for each in spread.members.values()]
+    window = bars.times[-BARS_NEEDED:]
+    expected = calendar.sessions_between(instrument.calendar, _day(bars, -len(window)), _day(bars, -1))
+    return ConfidenceBreakdown(
+        model_agreement=model_agreement(own, spread.surfaces[0, step], spread.levels),
+        historical_skill=historical_skill(evidence.skill_vs_random_walk, evidence.p_value),
+        data_quality=data_quality(len(window), expected),
+        regime=regime_typicality(float(spread.regime[0]), model_set.calibration.regime),
+    )
+
+
+def _data_report(bars: Bars, last_session: date) -> DataReport:
+    last_bar = _day(bars, -1)
+    return DataReport(bars.provider, last_bar, last_bar < last_session, len(bars), bars.fingerprint, bars.issues)
+
+
+def _notes(request: ForecastRequest, evidence: Evidence, direction: str, spread: Distribution) -> tuple[str, ...]:
+    """What a reader must know and might not look for."""
+    notes = []
+    if evidence.samples == 0:
+        notes.append(f"No evidence: {evidence.scope}.")
+    elif not evidence.beats_random_walk:
+        notes.append("No measured skill: at this horizon the forecast did not beat a random walk out of sample.")
+    if direction == "neutral":
+        notes.append("Direction is neutral: out of sample the sign was not told better than by the base rate.")
+    if spread.failures:
+        notes.append(f"Answered without {', '.join(spread.failures)}; interval and evidence are those of the rest.")
+    return tuple(notes)
+
+
+def _forecast_id(request: ForecastRequest, bars: Bars, spread: Distribution, model_set: ModelSet) -> str:
+    """The same inputs give the same forecast and the same name: a hash of all that the numbers depend on."""
+    parts = [
+        bars.fingerprint,
+        model_set.version,
+        request.horizon,
+        request.confidence_level,
+        list(spread.members),
+        spread.weights.tolist(),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _day(bars: Bars, index: int) -> date:
+    day: date = bars.times[index].astype("datetime64[D]").item()
+    return day

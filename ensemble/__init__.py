@@ -1,0 +1,1 @@
+"""From member quantiles to one calibrated distribution. Pure; vectorised over rows, a row does not depend on others."""

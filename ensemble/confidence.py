@@ -1,0 +1,45 @@
+"""The four fractions that explain a forecast. Each is measured; none enters ``confidence``, which is the calibrated
+probability of the likelier sign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from contracts import Floats
+
+
+def model_agreement(members: Sequence[Floats], blended: Floats, levels: Sequence[float]) -> float | None:
+    """1 - mean distance of the members' quantiles from the blend, over the blend's interquartile range, in [0, 1].
+
+    ``members`` hold one (n_levels,) array each, ``blended`` is (n_levels,), all at the asked horizon. None for
+    a single member: there is nothing to agree with.
+    """
+    if len(members) < 2:
+        return None
+    width = blended[list(levels).index(0.75)] - blended[list(levels).index(0.25)]
+    distance = np.mean([np.abs(member - blended).mean() for member in members])
+    return float(np.clip(1.0 - distance / max(width, 1e-12), 0.0, 1.0))
+
+
+def historical_skill(skill: float | None, p_value: float | None) -> float | None:
+    """Probability, from the Diebold-Mariano test, that the loss is truly below the random walk's (0.5: no telling)."""
+    if skill is None or p_value is None:
+        return None
+    statistic = abs(ndtri(np.clip(p_value, 1e-12, 1.0) / 2))
+    return float(ndtr(statistic if skill > 0 else -statistic))
+
+
+def data_quality(bars: int, sessions: int) -> float:
+    """Share of the exchange's sessions in the input window for which a checked bar exists."""
+    return float(min(1.0, bars / sessions)) if sessions > 0 else 0.0
+
+
+def regime_typicality(regime: float, reference: Floats) -> float:
+    """How usual the current volatility is against its own last year: 1 at the median of the calibration window,
+    0 beyond its extremes. Two-sided tail probability of log(current / yearly volatility)."""
+    ranks = np.linspace(0.0, 1.0, len(reference))
+    rank = float(np.interp(regime, reference, ranks, left=0.0, right=1.0))
+    return 2.0 * min(rank, 1.0 - rank)

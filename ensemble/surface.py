@@ -1,0 +1,86 @@
+"""The forecast distribution at every horizon from 1 to 90 bars, in log returns.
+
+A surface is (n_rows, n_steps, n_levels): quantiles of the cumulative log return, step s is horizon s + 1. It comes
+from z quantiles on the grid by linear interpolation in log horizon, and is made monotone both ways: quantiles
+increase with the level, and each quantile moves away from the median (never closer) as the horizon grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from contracts import Floats, Grid, Ints
+
+# Keeps intervals strictly wider with every step even where the members' z quantiles shrink faster than sqrt(h) grows.
+SMALLEST_GROWTH = 1e-4
+# Adjacent quantiles stay this far apart, in units of volatility: members that tie would give a zero-width interval.
+SMALLEST_STEP = 1e-4
+
+
+def surface(z: Floats, sigma: Floats, grid: Grid) -> Floats:
+    """(n_rows, n_horizons, n_levels) calibrated z quantiles and (n_rows,) volatility -> (n_rows, n_steps, n_levels)."""
+    steps = np.arange(1, grid.horizons[-1] + 1)
+    lower, share = _grid_position(grid.horizons, steps)
+    dense = z[:, lower] * (1.0 - share)[:, None] + z[:, lower + 1] * share[:, None]
+    unit = np.sqrt(steps)[:, None]
+    middle = grid.levels.index(0.5)
+    scaled = dense * unit
+    median = scaled[..., middle : middle + 1]
+    spread = _growing(_spaced(scaled - median, middle), middle)
+    return (median + spread) * sigma[:, None, None]
+
+
+def at_level(quantiles: Floats, levels: Sequence[float], level: float) -> Floats:
+    """Quantile at any ``level`` within the grid's, linear between neighbours on the normal-score axis.
+
+    (..., n_levels) -> (...,). Exact where the distribution is normal; outside the grid it raises ValueError.
+    """
+    if not levels[0] <= level <= levels[-1]:
+        raise ValueError(f"level {level} is outside {levels[0]} to {levels[-1]}")
+    scores, score = ndtri(np.asarray(levels)), ndtri(level)
+    upper = int(np.clip(np.searchsorted(scores, score), 1, len(levels) - 1))
+    share = (score - scores[upper - 1]) / (scores[upper] - scores[upper - 1])
+    result: Floats = quantiles[..., upper - 1] * (1.0 - share) + quantiles[..., upper] * share
+    return result
+
+
+def probability_below(quantiles: Floats, levels: Sequence[float], value: Floats | float) -> Floats:
+    """P(return <= value): the inverse of ``at_level``; (..., n_levels) and (...,) -> (...,).
+
+    Beyond the outermost levels the last segment is continued in a straight line on the normal-score axis.
+    """
+    scores = ndtri(np.asarray(levels))
+    position = np.sum(quantiles < np.asarray(value)[..., None], axis=-1)
+    upper = np.clip(position, 1, len(levels) - 1)
+    left = np.take_along_axis(quantiles, (upper - 1)[..., None], axis=-1)[..., 0]
+    right = np.take_along_axis(quantiles, upper[..., None], axis=-1)[..., 0]
+    share = (value - left) / np.maximum(right - left, 1e-300)
+    result: Floats = ndtr(scores[upper - 1] + share * (scores[upper] - scores[upper - 1]))
+    return result
+
+
+def _grid_position(horizons: Sequence[int], steps: Ints) -> tuple[Ints, Floats]:
+    """For each step the grid point below it and the share of the way to the next, in log horizon."""
+    grid = np.asarray(horizons)
+    lower = np.clip(np.searchsorted(grid, steps, side="right") - 1, 0, len(grid) - 2)
+    share = np.log(steps / grid[lower]) / np.log(grid[lower + 1] / grid[lower])
+    return lower, share
+
+
+def _spaced(spread: Floats, middle: int) -> Floats:
+    """Strictly increasing in the level: every quantile at least SMALLEST_STEP further out than its neighbour."""
+    ranks = np.arange(spread.shape[-1]) - middle
+    ordered = np.sort(spread - ranks * SMALLEST_STEP, axis=-1)
+    ordered = ordered - ordered[..., middle : middle + 1]
+    return ordered + ranks * SMALLEST_STEP
+
+
+def _growing(spread: Floats, middle: int) -> Floats:
+    """Distances from the median that never shrink from one step to the next."""
+    growth = (1.0 + SMALLEST_GROWTH) ** np.arange(spread.shape[1])[:, None]
+    sign = np.where(np.arange(spread.shape[-1]) < middle, -1.0, 1.0)
+    distance = np.maximum.accumulate(spread * sign / growth, axis=1) * growth
+    return distance * sign

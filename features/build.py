@@ -1,0 +1,117 @@
+"""Bars in, FeatureMatrix out: the last bar of many symbols at once (serving) or every bar of one (training).
+
+Both ways run ``_panel`` below; a row is the same to the last bit either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from contracts import Bars, FeatureMatrix, Floats, Ints, Times
+from errors import UnusableSeries
+from features import returns as f
+from features.spec import (
+    BARS_NEEDED,
+    FEATURES,
+    LARGEST_VALUE,
+    WARM_UP,
+    WINDOW_CHANNELS,
+    WINDOW_STEPS,
+    PricePanel,
+)
+
+# Refusals, stated in docs/features.md.
+LONGEST_GAP_DAYS = 30
+SMALLEST_MOVING_SHARE = 0.5
+SMALLEST_SIGMA = 1e-5
+
+
+def latest_inputs(series: Sequence[Bars]) -> FeatureMatrix:
+    """Inputs at the last bar of each series; all series must be usable (see ``check_usable``)."""
+    tails = [bars.total_return_close[-BARS_NEEDED:] for bars in series]
+    log_price = np.log(np.stack(tails, axis=1))
+    weekday = np.stack([_weekday(bars.times[-BARS_NEEDED:]) for bars in series], axis=1)
+    return panel_inputs(log_price, weekday)
+
+
+def history_inputs(bars: Bars) -> tuple[FeatureMatrix, Ints]:
+    """Inputs at every bar that has its warm-up and whose volatility is not zero, and those bars' positions."""
+    log_price = np.log(bars.total_return_close)[:, None]
+    panel = _panel(log_price, _weekday(bars.times)[:, None])
+    rows = np.arange(WARM_UP, len(bars))
+    rows = rows[(panel.sigma[rows, 0] >= SMALLEST_SIGMA)]
+    return _matrix(panel, rows), rows
+
+
+def panel_inputs(log_price: Floats, weekday: Floats) -> FeatureMatrix:
+    """Inputs at the last bar of a panel: (n_bars, n_series) log prices and weekdays (0 is Monday)."""
+    panel = _panel(log_price, weekday)
+    last = np.array([len(log_price) - 1])
+    return _matrix(panel, last)
+
+
+def check_usable(bars: Bars) -> None:
+    """Refuse what no honest forecast can be made from: too short, too gappy, or not moving.
+
+    Raises UnusableSeries saying what was found and what is needed.
+    """
+    if len(bars) < BARS_NEEDED:
+        raise UnusableSeries(f"{bars.symbol} has {len(bars)} bars; a forecast needs {BARS_NEEDED}")
+    gap = np.diff(bars.times[-BARS_NEEDED:]).max() / np.timedelta64(1, "D")
+    if gap > LONGEST_GAP_DAYS:
+        raise UnusableSeries(
+            f"{bars.symbol} has a gap of {gap:.0f} days in its last {BARS_NEEDED} bars; "
+            f"at most {LONGEST_GAP_DAYS} are bridged"
+        )
+    returns = np.diff(np.log(bars.total_return_close[-BARS_NEEDED:]))
+    moving = float(np.mean(returns != 0))
+    if moving < SMALLEST_MOVING_SHARE:
+        raise UnusableSeries(
+            f"{bars.symbol} moved on only {moving:.0%} of its last {BARS_NEEDED} bars; "
+            f"at least {SMALLEST_MOVING_SHARE:.0%} is needed"
+        )
+    if f.volatility(np.concatenate([[np.nan], returns]))[-1] < SMALLEST_SIGMA:
+        raise UnusableSeries(f"{bars.symbol} has stopped moving: its current volatility is zero")
+
+
+def _weekday(times: Times) -> Floats:
+    """0 is Monday; 1970-01-01 was a Thursday."""
+    days = times.astype("datetime64[D]").astype(np.int64)
+    return ((days + 3) % 7).astype(np.float64)
+
+
+def _panel(log_price: Floats, weekday: Floats) -> PricePanel:
+    returns = np.full_like(log_price, np.nan)
+    returns[1:] = log_price[1:] - log_price[:-1]
+    return PricePanel(log_price, returns, f.volatility(returns), weekday)
+
+
+def _matrix(panel: PricePanel, rows: Ints) -> FeatureMatrix:
+    """Rows are (bar, series) with the series running fastest: n_rows = len(rows) * n_series."""
+    with np.errstate(invalid="ignore", divide="ignore"):  # warm-up rows, cut away below
+        columns = [feature.formula(panel)[rows].reshape(-1) for feature in FEATURES]
+        tabular = np.clip(np.stack(columns, axis=1), -LARGEST_VALUE, LARGEST_VALUE)
+        windows = np.clip(_windows(panel, rows), -LARGEST_VALUE, LARGEST_VALUE)
+        regime = np.log(panel.sigma / f.realised(panel.returns, f.YEAR))
+    return FeatureMatrix(
+        tabular=tabular.astype(np.float32),
+        windows=windows.astype(np.float32),
+        sigma=panel.sigma[rows].reshape(-1),
+        regime=regime[rows].reshape(-1),
+    )
+
+
+def _windows(panel: PricePanel, rows: Ints) -> Floats:
+    """(n_rows, n_steps, n_channels): the last 64 bars in units of the volatility at their end, oldest first."""
+    ends = panel.sigma[rows][..., None]
+    past = [
+        sliding_window_view(values, WINDOW_STEPS, axis=0)[rows - (WINDOW_STEPS - 1)]
+        for values in (panel.returns, panel.sigma)
+    ]
+    scaled = past[0] / ends
+    channels = (scaled, np.log1p(np.abs(scaled)), np.log(past[1] / ends))
+    assert len(channels) == len(WINDOW_CHANNELS)
+    return np.stack(channels, axis=-1).reshape(-1, WINDOW_STEPS, len(WINDOW_CHANNELS))
