@@ -44,9 +44,7 @@ def _count(problems: Sequence[ErrorDetail]) -> str:
 def _timeframe_problems(body: PredictRequest, catalogue: Catalogue) -> Iterator[ErrorDetail]:
     if body.timeframe not in catalogue.timeframes:
         published = ", ".join(catalogue.timeframes)
-        yield ErrorDetail(
-            "timeframe", f"no model set for {body.timeframe} bars is published; published: {published}"
-        )
+        yield ErrorDetail("timeframe", f"no model set for {body.timeframe} bars is published; published: {published}")
 
 
 def _model_problems(body: PredictRequest) -> Iterator[ErrorDetail]:

@@ -81,9 +81,7 @@ class GatewayAppFactory(ServiceAppFactory):  # type: ignore[misc]
     def __call__(self) -> Starlette:
         app: Starlette = super().__call__()
         app.router.redirect_slashes = False
-        app.router.routes[:] = [
-            it for it in app.router.routes if getattr(it, "name", "") not in _ASSETS_OF_BENTOML
-        ]
+        app.router.routes[:] = [it for it in app.router.routes if getattr(it, "name", "") not in _ASSETS_OF_BENTOML]
         return app
 
     @cached_property

@@ -62,9 +62,7 @@ yaml.add_representer(Specification, _as_yaml)
 def specification_of(service: Any) -> Specification:
     """Describe a BentoML service: its native routes, the FastAPI apps mounted on it, and the probes."""
     schemas = _schemas_of(NATIVE.values())
-    paths: dict[str, Json] = {
-        api.route: {"post": _native(NATIVE[api.route])} for api in service.apis.values()
-    }
+    paths: dict[str, Json] = {api.route: {"post": _native(NATIVE[api.route])} for api in service.apis.values()}
     for app, prefix, _ in service.mount_apps:
         if isinstance(app, FastAPI):
             _add_mounted(app, prefix, paths, schemas)
@@ -141,9 +139,7 @@ def _content(model: type[BaseModel], shown: Examples) -> Json:
     return {
         "application/json": {
             "schema": {"$ref": _REF.format(model=model.__name__)},
-            "examples": {
-                name: {"summary": summary, "value": value} for name, (summary, value) in shown.items()
-            },
+            "examples": {name: {"summary": summary, "value": value} for name, (summary, value) in shown.items()},
         }
     }
 

@@ -70,11 +70,7 @@ class Outgoing:
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in kept}
         problem = problem_for_status(self.status, sent)
         self._body = error_body(problem)
-        added = [
-            (name.lower().encode(), value.encode())
-            for name, value in problem.headers.items()
-            if name not in sent
-        ]
+        added = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items() if name not in sent]
         length = (b"content-length", str(len(self._body)).encode())
         return [*kept, *added, (b"content-type", b"application/json"), length]
 

@@ -56,9 +56,7 @@ def _checked(item: Any, catalogue: Catalogue) -> ForecastRequest | ValidationErr
         return exc
 
 
-async def _answers(
-    checked: Sequence[ForecastRequest | Exception], backend: Backend
-) -> list[Forecast | Exception]:
+async def _answers(checked: Sequence[ForecastRequest | Exception], backend: Backend) -> list[Forecast | Exception]:
     """Ask once for all that can be asked, and put the answers back in their places."""
     requests = [item for item in checked if isinstance(item, ForecastRequest)]
     forecasts = iter(await backend.predict(requests) if requests else ())

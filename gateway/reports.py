@@ -83,26 +83,22 @@ class MemberReport(Report):
     version: str = Field(description="Version of the model.")
     kind: str = Field(description="How it is stored.", examples=["xgboost", "onnx"])
     sha256: str = Field(description="Hash of the artefact, hexadecimal.")
-    weight: Fraction | None = Field(description="Published weight in the ensemble, a fraction.")
+    weights: list[Fraction] = Field(
+        description="Published weight at each of `horizons`, a fraction.", examples=[[0.3, 0.4]]
+    )
     training_window: tuple[date, date] | None = Field(
         description="First and last bar it learned from.", examples=[["1990-01-02", "2015-12-31"]]
     )
-    scores: dict[str, JsonValue] = Field(
-        description="Out-of-sample scores, as measured when it was published."
-    )
+    scores: dict[str, JsonValue] = Field(description="Out-of-sample scores, as measured when it was published.")
 
 
 class ModelsReport(Report):
     """The published model set."""
 
     models_version: str = Field(description="Version of the whole set; it is in every forecast.")
-    feature_fingerprint: str = Field(
-        description="Fingerprint of the features that the models were trained on."
-    )
+    feature_fingerprint: str = Field(description="Fingerprint of the features that the models were trained on.")
     timeframes: list[str] = Field(description="Bar lengths it can forecast.", examples=[["1d"]])
-    horizons: list[int] = Field(
-        description="Horizons the models answer directly; those between are interpolated."
-    )
+    horizons: list[int] = Field(description="Horizons the models answer directly; those between are interpolated.")
     quantile_levels: list[float] = Field(description="Quantile levels the models answer directly.")
     members: list[MemberReport] = Field(description="The models, in published order.")
     scores: dict[str, JsonValue] = Field(description="Out-of-sample scores of the ensemble, as measured.")

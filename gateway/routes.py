@@ -82,9 +82,7 @@ def _add_symbols(app: FastAPI, backend: Callable[[], Backend]) -> None:
             Query(max_length=64, description="Part of a symbol or name, in any case.", examples=["apple"]),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=200, description="Symbols on a page.")] = 50,
-        cursor: Annotated[
-            str | None, Query(max_length=64, description="`next_cursor` of the page before.")
-        ] = None,
+        cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")] = None,
     ) -> SymbolPage:
         """Search the symbols that can be listed. A symbol that a data source knows can be forecast without
         being listed."""

@@ -35,17 +35,13 @@ class Body(BaseModel):
 class PredictRequest(Body):
     """What to forecast. Only `symbol` is required."""
 
-    symbol: Symbol = Field(
-        description="Symbol of the asset; lower case is raised.", examples=["AAPL", "^GSPC"]
-    )
+    symbol: Symbol = Field(description="Symbol of the asset; lower case is raised.", examples=["AAPL", "^GSPC"])
     horizon: Annotated[int, Field(strict=True, ge=1, le=MAX_HORIZON)] = Field(
         default=5,
         description="How many bars ahead. For `1d`, trading days of the asset's own exchange.",
         examples=[5],
     )
-    timeframe: Timeframe = Field(
-        default="1d", description="Length of a bar: a day or an hour.", examples=["1d"]
-    )
+    timeframe: Timeframe = Field(default="1d", description="Length of a bar: a day or an hour.", examples=["1d"])
     models: Annotated[list[ModelName], Field(min_length=1, max_length=MAX_MODELS)] | None = Field(
         default=None,
         description="Members to use, without repeats. Left out or null: all that are published.",
@@ -109,9 +105,7 @@ class Prediction(Body):
 class Interval(Body):
     """Where the price at the target date should lie."""
 
-    confidence_level: Probability = Field(
-        description="Share of outcomes it is meant to cover.", examples=[0.9]
-    )
+    confidence_level: Probability = Field(description="Share of outcomes it is meant to cover.", examples=[0.9])
     lower: Price = Field(description="Lower bound, a price.", examples=[117.9])
     upper: Price = Field(description="Upper bound, a price.", examples=[134.6])
 
@@ -131,12 +125,8 @@ class Member(Body):
 
     model: str = Field(description="Name of the model.", examples=["xgboost"])
     version: str = Field(description="Version of the model.")
-    weight: Probability = Field(
-        description="Weight used, a fraction; 0 for a model that failed.", examples=[0.5]
-    )
-    price_target: Price | None = Field(
-        description="Its own median price, null if it failed.", examples=[126.3]
-    )
+    weight: Probability = Field(description="Weight used, a fraction; 0 for a model that failed.", examples=[0.5])
+    price_target: Price | None = Field(description="Its own median price, null if it failed.", examples=[126.3])
     status: Literal["ok", "failed"] = Field(description="`failed`: left out, and the rest carry its weight.")
     error: str | None = Field(default=None, description="Why it failed, in words.")
 
@@ -144,7 +134,9 @@ class Member(Body):
 class Breakdown(Body):
     """Four fractions that explain the confidence; 1 is best. They do not enter it."""
 
-    model_agreement: Probability = Field(description="How far the models agree.", examples=[0.8])
+    model_agreement: Probability | None = Field(
+        description="How far the models agree; null where there is one model.", examples=[0.8]
+    )
     historical_skill: Probability | None = Field(
         description="Measured skill at this horizon; null where none was measured.", examples=[0.5]
     )
@@ -172,9 +164,7 @@ class EvidenceBody(Body):
     )
     scope: str = Field(description="In words, what was measured, or why nothing was.")
     up_share: Probability | None = Field(default=None, description="Share of outcomes that went up.")
-    direction_accuracy: Probability | None = Field(
-        default=None, description="Share of signs that were right."
-    )
+    direction_accuracy: Probability | None = Field(default=None, description="Share of signs that were right.")
     direction_p_value: Probability | None = Field(
         default=None, description="p-value of that share against always saying the more common sign."
     )
@@ -209,13 +199,9 @@ class PredictResponse(Body):
     timeframe: Timeframe = Field(description="Length of a bar.")
     as_of: datetime.date = Field(description="Date of the newest bar used.", examples=["2022-12-28"])
     current_price: Price = Field(description="Close of that bar.", examples=[126.04])
-    currency: str | None = Field(
-        description="ISO 4217 code; null where no source gives one.", examples=["USD"]
-    )
+    currency: str | None = Field(description="ISO 4217 code; null where no source gives one.", examples=["USD"])
     horizon: int = Field(ge=1, le=MAX_HORIZON, description="Bars ahead.", examples=[5])
-    target_date: datetime.date = Field(
-        description="Trading day `horizon` bars after `as_of`.", examples=["2023-01-05"]
-    )
+    target_date: datetime.date = Field(description="Trading day `horizon` bars after `as_of`.", examples=["2023-01-05"])
     prediction: Prediction
     interval: Interval
     quantiles: dict[str, Price] = Field(

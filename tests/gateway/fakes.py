@@ -61,12 +61,8 @@ def forecast_for(request: ForecastRequest) -> Forecast:
         path=tuple(_step(step) for step in range(1, horizon + 1)),
         members=tuple(MemberAnswer(name, "1", weights[name], 100.25, "ok") for name in chosen),
         confidence_breakdown=ConfidenceBreakdown(0.8, None, 1.0, 0.7),
-        evidence=Evidence(
-            0.902, 4231, 0.02, 0.003, True, (date(2019, 1, 2), LAST_BAR), "equities, all members"
-        ),
-        data=DataReport(
-            "bundled", LAST_BAR, True, 8313, "sha256:00", (BarIssue("2020-03-09", "high below low"),)
-        ),
+        evidence=Evidence(0.902, 4231, 0.02, 0.003, True, (date(2019, 1, 2), LAST_BAR), "equities, all members"),
+        data=DataReport("bundled", LAST_BAR, True, 8313, "sha256:00", (BarIssue("2020-03-09", "high below low"),)),
         models_version="1",
         degraded=(),
         notes=("a remark",),
@@ -135,7 +131,7 @@ class FakeBackend:
                     version="1",
                     kind="onnx",
                     sha256="00",
-                    weight=1 / 3,
+                    weights=[1 / 3] * 4,
                     training_window=(date(1990, 1, 2), date(2015, 12, 31)),
                     scores={"pinball": 0.1},
                 )

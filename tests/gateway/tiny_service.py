@@ -21,14 +21,14 @@ OPTIONS = GatewayOptions(api_keys=("another-key", KEY), frontend_origin=ORIGIN, 
 
 
 @bentoml.asgi_app(build_routes(lambda: BACKEND), path="/api/v1")
-@bentoml.service(name="tiny", service_class=gateway_service(lambda: OPTIONS), tracing={"excluded_urls": ".*"})
+@bentoml.service(name="tiny", service_class=gateway_service(lambda: OPTIONS), traffic={"timeout": 2})
 class Tiny:
-    @bentoml.api(route="/api/v1/predict", output_spec=PredictResponse)
+    @bentoml.api(route="/api/v1/predict", output_spec=PredictResponse)  # type: ignore[untyped-decorator]
     async def predict(self, body: PredictRequest, /) -> Response:
         if body.symbol == "SLOW":
             await asyncio.sleep(3600)
         return await answer_predict(body, BACKEND)
 
-    @bentoml.api(route="/api/v1/predict/batch", output_spec=BatchResponse)
+    @bentoml.api(route="/api/v1/predict/batch", output_spec=BatchResponse)  # type: ignore[untyped-decorator]
     async def predict_batch(self, body: BatchRequest, /) -> Response:
         return await answer_batch(body, BACKEND)
