@@ -1,0 +1,60 @@
+# Needs make, a C library, and Python 3.11 or 3.12 (another one: make PYTHON=/path/to/python3.11 ...).
+# Packages go into .venv (serving, no torch) and .venv-dev (tests, linters, training); state into .deepfinance.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+DEV := .venv-dev
+PYTHON ?=
+ARGS ?=
+PIP_ARGS ?=
+
+export BENTOML_DO_NOT_TRACK := True
+# set on some machines, it makes every start compile every package again
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help serve test lint format train evaluate bento
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+serve: $(VENV)/.ready ## Start the service on 127.0.0.1:$PORT (3000) and print how to call it
+	@$(VENV)/bin/python serve.py
+
+test: $(DEV)/.ready ## Run all tests; ARGS="-k name" runs some
+	@$(DEV)/bin/python -m pytest $(ARGS)
+
+lint: $(DEV)/.ready ## Check format, style and types
+	@$(DEV)/bin/ruff format --check .
+	@$(DEV)/bin/ruff check .
+	@$(DEV)/bin/mypy .
+
+format: $(DEV)/.ready ## Format the code
+	@$(DEV)/bin/ruff check --fix --exit-zero --quiet .
+	@$(DEV)/bin/ruff format .
+
+train: $(DEV)/.ready ## Train, calibrate, evaluate and publish a model set; ARGS passes options
+	@$(DEV)/bin/python -m training.train $(ARGS)
+
+evaluate: $(DEV)/.ready ## Evaluate the published model set; ARGS="--data-dir D --start A --end B ..."
+	@$(DEV)/bin/python -m training.evaluate $(ARGS)
+
+bento: $(VENV)/.ready ## Build the Bento
+	@$(VENV)/bin/bentoml build
+
+$(VENV)/.ready: requirements/serving.txt
+$(DEV)/.ready: requirements/dev.txt
+
+$(VENV)/.ready $(DEV)/.ready:
+	@python="$(PYTHON)"; for candidate in python3.11 python3.12 python3; do \
+	  [ -n "$$python" ] || ! $$candidate -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	    2>/dev/null || python=$$candidate; \
+	done; \
+	[ -n "$$python" ] || { echo "No Python 3.11 or 3.12 found. Name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }; \
+	[ -x $(@D)/bin/python ] || "$$python" -m venv $(@D); \
+	echo "Installing the packages of $< into $(@D), once. This can take a few minutes."; \
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r $<
+	@touch $@
