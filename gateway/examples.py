@@ -92,12 +92,19 @@ ERROR: Final[dict[str, Any]] = {
     }
 }
 
-BATCH_REQUEST: Final[dict[str, Any]] = {
-    "requests": [{"symbol": "AAPL", "horizon": 2}, {"symbol": "MSFT", "horizon": 91}]
+UNKNOWN_SYMBOL: Final[dict[str, Any]] = {
+    "error": {
+        "code": "unknown_symbol",
+        "message": "there is no such symbol",
+        "details": [{"field": "symbol", "problem": "NOSUCH is not known to any data source"}],
+        "request_id": "3f0c2d9e5a1b4c7d8e9f0a1b2c3d4e5f",
+    }
 }
 
+BATCH_REQUEST: Final[dict[str, Any]] = {"requests": [{"symbol": "AAPL", "horizon": 2}, {"symbol": "NOSUCH"}]}
+
 BATCH_RESPONSE: Final[dict[str, Any]] = {
-    "results": [{"status": 200, "forecast": FORECAST}, {"status": 422, **ERROR}],
+    "results": [{"status": 200, "forecast": FORECAST}, {"status": 404, **UNKNOWN_SYMBOL}],
     "count": 2,
     "succeeded": 1,
     "failed": 1,

@@ -54,7 +54,7 @@ NATIVE: Mapping[str, Operation] = {
         request=BatchRequest,
         response=BatchResponse,
         errors=(400, 401, 413, 415, 422, 503, 504),
-        request_examples={"two": ("Two symbols, one with a mistake", examples.BATCH_REQUEST)},
+        request_examples={"two": ("Two symbols, one of them unknown", examples.BATCH_REQUEST)},
         response_examples={"two": ("One forecast, one error", examples.BATCH_RESPONSE)},
     ),
 }

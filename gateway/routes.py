@@ -63,7 +63,7 @@ def _add_models(app: FastAPI, backend: Callable[[], Backend]) -> None:
         """The published model set: versions, artefact hashes, training windows and measured scores."""
         return backend().models()
 
-    @app.get("/models/{name}", tags=["Models"], responses=_NOT_FOUND)
+    @app.get("/models/{name}", tags=["Models"], responses=_NOT_FOUND | _INVALID)
     async def model(
         name: Annotated[str, Path(max_length=64, description="Name of the model.", examples=["xgboost"])],
     ) -> MemberReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import prometheus_client
@@ -42,24 +43,24 @@ def backend() -> Iterator[FakeBackend]:
 
 
 @pytest.fixture
-async def app(backend: FakeBackend) -> AsyncIterator[tiny_service.Tiny]:
+async def app(backend: FakeBackend) -> AsyncIterator[Any]:
     """The ASGI app as a server would get it, started."""
     BentoMLContainer.metrics_client.set(OwnRegistry())
-    asgi = tiny_service.Tiny.to_asgi()
+    asgi = tiny_service.SERVICE.to_asgi()
     async with running(asgi):
         yield asgi
     BentoMLContainer.metrics_client.reset()
 
 
 @pytest.fixture
-async def client(app: tiny_service.Tiny) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A caller with a valid key."""
     async with caller(app, {"X-API-Key": tiny_service.KEY}) as client:
         yield client
 
 
 @pytest.fixture
-async def stranger(app: tiny_service.Tiny) -> AsyncIterator[httpx.AsyncClient]:
+async def stranger(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A caller without a key."""
     async with caller(app, {}) as client:
         yield client

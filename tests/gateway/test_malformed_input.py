@@ -69,16 +69,13 @@ WRONG_FIELDS: list[tuple[str, str, list[str]]] = [
 
 
 @pytest.mark.parametrize(("body", "fields"), [case[1:] for case in WRONG_FIELDS], ids=[c[0] for c in WRONG_FIELDS])
-async def test_a_wrong_field_is_named(client: httpx.AsyncClient, body: str, fields: list[str]) -> None:
+async def test_a_wrong_field_is_named_alone_and_in_a_batch(
+    client: httpx.AsyncClient, body: str, fields: list[str]
+) -> None:
     response = await client.post("/api/v1/predict", content=body, headers=JSON)
     assert fields_of(assert_error(response, 422, "invalid_request")) == fields
-
-
-@pytest.mark.parametrize(("body", "fields"), [case[1:] for case in WRONG_FIELDS], ids=[c[0] for c in WRONG_FIELDS])
-async def test_a_wrong_item_of_a_batch_is_named_alike(client: httpx.AsyncClient, body: str, fields: list[str]) -> None:
-    response = await client.post(
-        "/api/v1/predict/batch", content=f'{{"requests": [{body}, {{"symbol": "AAPL"}}]}}', headers=JSON
-    )
+    batch = f'{{"requests": [{body}, {{"symbol": "AAPL"}}]}}'
+    response = await client.post("/api/v1/predict/batch", content=batch, headers=JSON)
     assert response.status_code == 200
     wrong, right = response.json()["results"]
     assert (wrong["status"], right["status"]) == (422, 200)

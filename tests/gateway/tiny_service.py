@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import bentoml
 from starlette.responses import Response
@@ -32,3 +33,7 @@ class Tiny:
     @bentoml.api(route="/api/v1/predict/batch", output_spec=BatchResponse)  # type: ignore[untyped-decorator]
     async def predict_batch(self, body: BatchRequest, /) -> Response:
         return await answer_batch(body, BACKEND)
+
+
+#: The same object, as what the decorator makes of it.
+SERVICE: Any = Tiny
