@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -18,6 +19,7 @@ from contracts import (
     DataReport,
     Evidence,
     EvidenceTable,
+    Floats,
     Forecast,
     ForecastRequest,
     Instrument,
@@ -37,11 +39,13 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What one answer is about: the bars, what they are of, and the distribution of their future (one row)."""
+    """What one answer is about: the bars, what they are of, the distribution of their future (one row),
+    and each answering member's own (n_steps, n_levels) surface."""
 
     bars: Bars
     instrument: Instrument
     spread: Distribution
+    own: Mapping[str, Floats]
 
 
 def answer(
@@ -78,8 +82,8 @@ def answer(
         upper=path[-1].upper,
         quantiles={f"{level:g}": value for level, value in quantiles.items()},
         path=path,
-        members=_members(request, price, spread, model_set),
-        confidence_breakdown=_breakdown(bars, spread, step, evidence, model_set, calendar, subject.instrument),
+        members=_members(request, price, subject, model_set),
+        confidence_breakdown=_breakdown(subject, step, evidence, model_set, calendar),
         evidence=evidence,
         data=_data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now)),
         models_version=model_set.version,
@@ -88,7 +92,9 @@ def answer(
     )
 
 
-def _path(price: float, spread: Distribution, request: ForecastRequest, sessions: object) -> tuple[PathStep, ...]:
+def _path(
+    price: float, spread: Distribution, request: ForecastRequest, sessions: Sequence[date]
+) -> tuple[PathStep, ...]:
     surface = spread.surfaces[0, : request.horizon]
     tail = tail_level(request.confidence_level)
     lower, median, upper = (price * np.exp(at_level(surface, spread.levels, level)) for level in (tail, 0.5, 1 - tail))
@@ -102,17 +108,16 @@ def tail_level(confidence_level: float) -> float:
     return round((1.0 - confidence_level) / 2.0, 12)
 
 
-def _members(
-    request: ForecastRequest, price: float, spread: Distribution, model_set: ModelSet
-) -> tuple[MemberAnswer, ...]:
+def _members(request: ForecastRequest, price: float, subject: Subject, model_set: ModelSet) -> tuple[MemberAnswer, ...]:
     """Those asked, in published order; the weight is the one at the grid horizon nearest below the asked one."""
+    spread = subject.spread
     column = int(np.searchsorted(model_set.grid.horizons, request.horizon, side="right")) - 1
     weights = dict(zip(spread.members, spread.weights[:, column], strict=True))
     middle = spread.levels.index(0.5)
     answers = []
     for spec in model_set.members:
         if spec.name in spread.members:
-            target = price * float(np.exp(spread.members[spec.name][0, request.horizon - 1, middle]))
+            target = price * float(np.exp(subject.own[spec.name][request.horizon - 1, middle]))
             answers.append(MemberAnswer(spec.name, spec.version, float(weights[spec.name]), target, "ok"))
         elif spec.name in spread.failures:
             reason = spread.failures[spec.name].reason
@@ -155,17 +160,12 @@ def _direction(up: float, evidence: Evidence) -> Literal["bullish", "bearish", "
 
 
 def _breakdown(
-    bars: Bars,
-    spread: Distribution,
-    step: int,
-    evidence: Evidence,
-    model_set: ModelSet,
-    calendar: Calendar,
-    instrument: Instrument,
+    subject: Subject, step: int, evidence: Evidence, model_set: ModelSet, calendar: Calendar
 ) -> ConfidenceBreakdown:
-    own = [each[0, step] for each in spread.members.values()]
+    bars, spread = subject.bars, subject.spread
+    own = [surface[step] for surface in subject.own.values()]
     window = bars.times[-BARS_NEEDED:]
-    expected = calendar.sessions_between(instrument.calendar, _day(bars, -len(window)), _day(bars, -1))
+    expected = calendar.sessions_between(subject.instrument.calendar, _day(bars, -len(window)), _day(bars, -1))
     return ConfidenceBreakdown(
         model_agreement=model_agreement(own, spread.surfaces[0, step], spread.levels),
         historical_skill=historical_skill(evidence.skill_vs_random_walk, evidence.p_value),

@@ -127,6 +127,10 @@ class FeatureMatrix:
     def __len__(self) -> int:
         return len(self.sigma)
 
+    def take(self, rows: Ints) -> FeatureMatrix:
+        """The same for the rows at these positions."""
+        return FeatureMatrix(self.tabular[rows], self.windows[rows], self.sigma[rows], self.regime[rows])
+
     def flat(self) -> Floats32:
         """(n_rows, n_features + n_steps * n_channels): tabular first, then the window, as the networks take it."""
         return np.concatenate([self.tabular, self.windows.reshape(len(self), -1)], axis=1)

@@ -24,7 +24,7 @@ from contracts import (
     ModelSet,
     Timeframe,
 )
-from ensemble.distribution import MemberFailure, distribution
+from ensemble.distribution import MemberFailure, distribution, each_alone
 from errors import DeepFinanceError, RunnerUnavailable, UnknownModel
 from features.build import check_usable, latest_inputs
 
@@ -84,6 +84,7 @@ async def _forecast_alike(
         matrix = latest_inputs(list(usable.values()))
         members = await _ask_runners(chosen, list(usable.values()), matrix, ports.runners)
         spread = distribution(model_set, members, matrix, requests[0].weights)
+        alone = each_alone(model_set, members, matrix)
     except DeepFinanceError as error:
         return [error for _ in requests]
     rows = {series: row for row, series in enumerate(usable)}
@@ -93,7 +94,9 @@ async def _forecast_alike(
         if series not in rows:
             return _error(bars[series])
         instrument = ports.market.instrument(request.symbol)
-        subject = Subject(usable[series], instrument, spread.row(rows[series]))
+        row = rows[series]
+        own = {name: surfaces[row] for name, surfaces in alone.items()}
+        subject = Subject(usable[series], instrument, spread.row(row), own)
         return answer(request, subject, model_set, ports.calendar, now)
 
     return [outcome(request) for request in requests]

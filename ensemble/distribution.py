@@ -26,16 +26,15 @@ class Distribution:
     """Calibrated forecasts of n_rows series.
 
     ``surfaces`` (n_rows, n_steps, n_levels) are quantiles of the cumulative log return, ``probability_up``
-    (n_rows, n_steps). ``members`` maps each member that answered to its own surfaces, calibrated as if it had
-    been asked alone; ``weights`` (n_alive, n_horizons) are those used, in the order of ``members``.
-    ``subset`` names the members that answered (see ModelSet.subset).
+    (n_rows, n_steps). ``weights`` (n_members, n_horizons) are those used, in the order of ``members``, the names
+    of those that answered; ``subset`` is their index (see ModelSet.subset).
     """
 
     levels: tuple[float, ...]
     surfaces: Floats
     probability_up: Floats
     regime: Floats
-    members: Mapping[str, Floats]
+    members: tuple[str, ...]
     failures: Mapping[str, MemberFailure]
     weights: Floats
     subset: int
@@ -48,7 +47,7 @@ class Distribution:
             self.surfaces[only],
             self.probability_up[only],
             self.regime[only],
-            {name: each[only] for name, each in self.members.items()},
+            self.members,
             self.failures,
             self.weights,
             self.subset,
@@ -76,13 +75,22 @@ def distribution(
         surfaces=surfaces,
         probability_up=recalibrated(raw, model_set.calibration.direction),
         regime=matrix.regime,
-        members={
-            name: _calibrated_surfaces(model_set, [name], np.sort(z, axis=-1), matrix) for name, z in alive.items()
-        },
+        members=tuple(alive),
         failures={name: each for name, each in members.items() if isinstance(each, MemberFailure)},
         weights=weights,
         subset=model_set.subset(alive),
     )
+
+
+def each_alone(
+    model_set: ModelSet, members: Mapping[str, Floats | MemberFailure], matrix: FeatureMatrix
+) -> dict[str, Floats]:
+    """Surfaces (n_rows, n_steps, n_levels) of each member that answered, calibrated as if only it had been asked."""
+    return {
+        name: _calibrated_surfaces(model_set, [name], np.sort(z, axis=-1), matrix)
+        for name, z in members.items()
+        if not isinstance(z, MemberFailure)
+    }
 
 
 def _calibrated_surfaces(model_set: ModelSet, names: list[str], z: Floats, matrix: FeatureMatrix) -> Floats:

@@ -1,0 +1,110 @@
+"""Weights, conformal offsets and the recalibration of the sign, fitted on data later than the members' training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from backtest.splits import Window
+from contracts import Calibration, Floats, MemberSpec, ModelSet
+from ensemble.combine import blend, usable_weights
+from ensemble.conformal import fit_offsets
+from ensemble.direction import fit_recalibration, raw_probability_up
+from ensemble.distribution import distribution
+from ensemble.weights import fit_weights
+from training.history import History
+from training.plan import Plan
+
+REGIME_POINTS = 101
+NO_RECALIBRATION = (0.0, 1.0)
+
+
+def calibrate(
+    histories: Sequence[History],
+    answers: Sequence[Mapping[str, Floats]],
+    members: Sequence[MemberSpec],
+    plan: Plan,
+) -> ModelSet:
+    """A model set with everything but evidence. ``answers`` are the members' z quantiles for each history."""
+    window, grid = plan.windows.calibration, plan.grid
+    names = [member.name for member in members]
+    inside = [history.inside(window, grid.horizons) for history in histories]
+    z = np.concatenate([history.z(grid)[usable.any(axis=1)] for history, usable in zip(histories, inside, strict=True)])
+    known = np.concatenate([usable[usable.any(axis=1)] for usable in inside])
+    outcomes = np.where(known, z, np.nan)
+    pooled = {
+        name: np.concatenate([each[name][usable.any(axis=1)] for each, usable in zip(answers, inside, strict=True)])
+        for name in names
+    }
+    weights = _weights(pooled, outcomes, grid.levels)
+    offsets = np.stack(
+        [
+            _offsets(
+                [name for i, name in enumerate(names) if mask >> i & 1], names, pooled, weights, outcomes, grid.levels
+            )
+            for mask in range(1, 2 ** len(names))
+        ]
+    )
+    regime = np.concatenate(
+        [each.matrix.regime[usable.any(axis=1)] for each, usable in zip(histories, inside, strict=True)]
+    )
+    draft = ModelSet(
+        version="draft",
+        grid=grid,
+        members=tuple(members),
+        weights=weights,
+        calibration=Calibration(
+            offsets=offsets,
+            direction=np.tile(NO_RECALIBRATION, (grid.horizons[-1], 1)),
+            regime=np.quantile(regime, np.linspace(0, 1, REGIME_POINTS)),
+        ),
+        evidence={},
+        manifest={},
+    )
+    return replace(
+        draft, calibration=replace(draft.calibration, direction=_direction(histories, answers, draft, window))
+    )
+
+
+def _weights(pooled: Mapping[str, Floats], outcomes: Floats, levels: Sequence[float]) -> Floats:
+    """(n_members, n_horizons), one simplex per horizon."""
+    columns = []
+    for i in range(outcomes.shape[1]):
+        known = ~np.isnan(outcomes[:, i])
+        columns.append(fit_weights([each[known, i] for each in pooled.values()], outcomes[known, i], levels))
+    return np.stack(columns, axis=1)
+
+
+def _offsets(
+    alive: Sequence[str],
+    names: Sequence[str],
+    pooled: Mapping[str, Floats],
+    weights: Floats,
+    outcomes: Floats,
+    levels: Sequence[float],
+) -> Floats:
+    """(n_horizons, n_levels) conformal offsets for one subset of the members."""
+    blended = blend([pooled[name] for name in alive], usable_weights(weights, names, alive, None))
+    return np.stack([fit_offsets(outcomes[:, i], blended[:, i], levels) for i in range(outcomes.shape[1])])
+
+
+def _direction(
+    histories: Sequence[History], answers: Sequence[Mapping[str, Floats]], draft: ModelSet, window: Window
+) -> Floats:
+    """(n_steps, 2) intercept and slope of the sign's recalibration at every horizon."""
+    steps = np.arange(1, draft.grid.horizons[-1] + 1)
+    probabilities, rose = [], []
+    for history, members in zip(histories, answers, strict=True):
+        inside = history.inside(window, steps)
+        rows = np.flatnonzero(inside[:, 0])
+        matrix = history.matrix.take(rows)
+        spread = distribution(draft, {name: z[rows] for name, z in members.items()}, matrix)
+        probabilities.append(np.where(inside[rows], raw_probability_up(spread.surfaces, spread.levels), np.nan))
+        rose.append((history.returns[rows] > 0).astype(np.float64))
+    probability, outcome = np.concatenate(probabilities), np.concatenate(rose)
+    known = ~np.isnan(probability)
+    return np.array(
+        [fit_recalibration(probability[known[:, i], i], outcome[known[:, i], i]) for i in range(len(steps))]
+    )

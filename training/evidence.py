@@ -1,0 +1,121 @@
+"""What is served beside each forecast: coverage, skill and sign, measured later than everything that was fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from backtest.baselines import ewma_gaussian, random_walk
+from backtest.measure import Scored, against, coverage, direction_score, pooled, score_forecasts
+from backtest.score import SCORED_LEVELS
+from backtest.splits import Window
+from contracts import EvidenceTable, Floats, Ints, ModelSet
+from ensemble.distribution import distribution
+from training.history import History
+
+COVER_LEVELS = np.round(np.arange(0.50, 0.995, 0.01), 2)
+
+
+def scored_history(
+    history: History,
+    answers: Mapping[str, Floats],
+    model_set: ModelSet,
+    window: Window,
+    horizons: Ints,
+    baselines: Mapping[str, Floats] | None = None,
+) -> tuple[Scored, dict[str, Floats]] | None:
+    """Score one symbol at these horizons through the ensemble that serves; None where the window holds nothing.
+
+    ``answers`` are z quantiles for every row of the history, of the members to use. Baseline quantiles are
+    returned too, so that other subsets of the members need not work them out again.
+    """
+    inside = history.inside(window, horizons)
+    rows = np.flatnonzero(inside.any(axis=1))
+    if not rows.size:
+        return None
+    spread = distribution(model_set, {name: z[rows] for name, z in answers.items()}, history.matrix.take(rows))
+    outcomes = np.where(inside[rows], history.returns[rows][:, horizons - 1], np.nan)
+    references = dict(baselines or baseline_quantiles(history, rows, horizons))
+    scored = score_forecasts(
+        history.origins[rows],
+        outcomes,
+        spread.surfaces[:, horizons - 1],
+        spread.levels,
+        spread.probability_up[:, horizons - 1],
+        references,
+    )
+    return scored, references
+
+
+def baseline_quantiles(history: History, rows: Ints, horizons: Ints) -> dict[str, Floats]:
+    """Random walk and EWMA-Gaussian quantiles at SCORED_LEVELS for these rows of a history."""
+    closes = history.bars.total_return_close
+    return {
+        "random_walk": random_walk(closes, history.rows[rows], horizons, SCORED_LEVELS),
+        "ewma": ewma_gaussian(history.matrix.sigma[rows], horizons, SCORED_LEVELS),
+    }
+
+
+def measure_evidence(
+    histories: Sequence[History],
+    answers: Sequence[Mapping[str, Floats]],
+    model_set: ModelSet,
+    window: Window,
+    scope: str,
+) -> EvidenceTable:
+    """Every horizon and every non-empty subset of the members, pooled over the symbols."""
+    horizons = np.arange(1, model_set.grid.horizons[-1] + 1)
+    subsets = range(1, 2 ** len(model_set.names))
+    per_subset: dict[int, list[Scored]] = {mask: [] for mask in subsets}
+    for history, members in zip(histories, answers, strict=True):
+        references: Mapping[str, Floats] | None = None
+        for mask in subsets:
+            chosen = {name: members[name] for i, name in enumerate(model_set.names) if mask >> i & 1}
+            found = scored_history(history, chosen, model_set, window, horizons, references)
+            if found is not None:
+                references = found[1]
+                per_subset[mask].append(found[0])
+    tables = [_subset_table(pooled(per_subset[mask]), horizons) for mask in subsets]
+    everyone = pooled(per_subset[subsets[-1]])
+    return _evidence_table(tables, everyone, _base_rates(histories, window, horizons), horizons, scope)
+
+
+def _subset_table(scored: Scored, horizons: Ints) -> tuple[Floats, Floats, Floats]:
+    """Coverage (n_steps, n_cover), skill and p-value (n_steps,)."""
+    cover = np.array([[coverage(scored.ranks[:, i], level) for level in COVER_LEVELS] for i in range(len(horizons))])
+    tests = [against(scored, "random_walk", i, int(horizon)) for i, horizon in enumerate(horizons)]
+    return cover, np.array([test[0] for test in tests]), np.array([test[2] for test in tests])
+
+
+def _evidence_table(
+    tables: Sequence[tuple[Floats, Floats, Floats]], everyone: Scored, base_rates: Floats, horizons: Ints, scope: str
+) -> EvidenceTable:
+    signs = [direction_score(everyone, i, int(horizon), float(base_rates[i])) for i, horizon in enumerate(horizons)]
+    known = ~np.isnan(everyone.outcomes)
+    first = everyone.origins.min().astype("datetime64[D]").item()
+    last = everyone.origins.max().astype("datetime64[D]").item()
+    return EvidenceTable(
+        cover_levels=COVER_LEVELS,
+        coverage=np.stack([table[0] for table in tables]),
+        skill=np.stack([table[1] for table in tables]),
+        p_value=np.stack([table[2] for table in tables]),
+        samples=known.sum(axis=0).astype(np.float64),
+        up_share=np.array([sign.up_share for sign in signs]),
+        accuracy=np.array([sign.accuracy for sign in signs]),
+        direction_skill=np.array([sign.brier_gain for sign in signs]),
+        direction_p_value=np.array([sign.p_value for sign in signs]),
+        scope=scope,
+        window=(first, last),
+    )
+
+
+def _base_rates(histories: Sequence[History], window: Window, horizons: Ints) -> Floats:
+    """(n_horizons,) share of rises before the window opens: what a forecaster of the sign could have known."""
+    rose, count = np.zeros(len(horizons)), np.zeros(len(horizons))
+    for history in histories:
+        ends = history.ends[:, horizons - 1]
+        earlier = (ends < np.datetime64(window.start)) & ~np.isnat(ends)
+        rose += ((history.returns[:, horizons - 1] > 0) & earlier).sum(axis=0)
+        count += earlier.sum(axis=0)
+    return rose / np.maximum(count, 1)

@@ -1,0 +1,83 @@
+"""The prices that a model set is made from, with features and outcomes beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtest.splits import Window, log_returns_ahead, times_ahead
+from contracts import AssetClass, Bars, FeatureMatrix, Floats, Grid, Ints, Times
+from errors import DeepFinanceError
+from features.build import history_inputs
+from features.spec import BARS_NEEDED
+from market.calendars import describe
+from market.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One symbol: inputs at every usable bar, and what happened afterwards.
+
+    ``rows`` (n_rows,) are positions of the origins in ``bars``. ``returns`` (n_rows, n_steps) are log returns for
+    horizons 1 to n_steps, NaN where not known yet; ``ends`` are the times at which they were.
+    """
+
+    bars: Bars
+    asset_class: AssetClass
+    matrix: FeatureMatrix
+    rows: Ints
+    origins: Times
+    returns: Floats
+    ends: Times
+
+    def z(self, grid: Grid) -> Floats:
+        """(n_rows, n_horizons) outcomes in units of the volatility known at the origin."""
+        horizons = np.asarray(grid.horizons)
+        return self.returns[:, horizons - 1] / (self.matrix.sigma[:, None] * np.sqrt(horizons))
+
+    def inside(self, window: Window, horizons: Sequence[int]) -> NDArray[np.bool_]:
+        """(n_rows, n_horizons) whether origin and outcome both lie in the window."""
+        return window.holds(self.origins, self.ends[:, np.asarray(horizons) - 1])
+
+
+def history_of(bars: Bars, longest: int) -> History:
+    """Features and outcomes of one symbol."""
+    matrix, rows = history_inputs(bars)
+    steps = np.arange(1, longest + 1)
+    closes = bars.total_return_close
+    return History(
+        bars=bars,
+        asset_class=describe(bars.symbol).asset_class,
+        matrix=matrix,
+        rows=rows,
+        origins=bars.times[rows].astype("datetime64[D]"),
+        returns=log_returns_ahead(closes, rows, steps),
+        ends=times_ahead(bars.times, rows, steps),
+    )
+
+
+def load_histories(
+    source: Source, longest: int, symbols: Sequence[str] | None = None
+) -> tuple[list[History], dict[str, str]]:
+    """All series of a source that are long enough, and why each of the others was left out."""
+    histories: list[History] = []
+    refused: dict[str, str] = {}
+
+    async def read_all() -> None:
+        for symbol in symbols or source.symbols():
+            try:
+                bars = await source.bars(symbol, "1d")
+            except DeepFinanceError as error:
+                refused[symbol] = error.message
+                continue
+            if len(bars) <= BARS_NEEDED:
+                refused[symbol] = f"{len(bars)} bars, at least {BARS_NEEDED + 1} are needed"
+                continue
+            histories.append(history_of(bars, longest))
+
+    asyncio.run(read_all())
+    return histories, refused

@@ -1,0 +1,37 @@
+"""What a training run is told: windows, grid, seed, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from backtest.splits import Window
+from contracts import Grid
+
+GRID = Grid(
+    horizons=(1, 2, 3, 5, 10, 20, 40, 60, 90),
+    levels=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995),
+)
+# How much each horizon of the grid counts while fitting. Outcomes of long horizons overlap, so a row of them says
+# less, and what they say about drift is easily learned by heart.
+HORIZON_WEIGHTS = (3.0, 2.0, 1.5, 1.5, 1.0, 1.0, 0.6, 0.5, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Three windows, one after the other. Networks stop early on the last part of the first, from ``stopping`` on."""
+
+    training: Window = field(default=Window(date(1990, 1, 1), date(2014, 12, 31)))
+    stopping: date = date(2012, 1, 1)
+    calibration: Window = field(default=Window(date(2015, 1, 1), date(2018, 12, 31)))
+    evidence: Window = field(default=Window(date(2019, 1, 1), date(2022, 12, 31)))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``fast`` shrinks every fit so that the whole run takes seconds; its scores mean nothing."""
+
+    windows: Windows = field(default_factory=Windows)
+    grid: Grid = GRID
+    seed: int = 20141231
+    fast: bool = False

@@ -1,0 +1,31 @@
+"""Members' answers for whole histories, computed by the very code that the runners run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from contracts import FeatureMatrix, Floats, Grid, MemberSpec
+from runners.members import Member, load_member
+
+CHUNK = 2048
+
+# What evaluation is given: inputs of one symbol -> each member's (n_rows, n_horizons, n_levels) z quantiles.
+Predict = Callable[[FeatureMatrix], dict[str, Floats]]
+
+
+def predictor(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> Predict:
+    """Load every member of a set once and answer with all of them."""
+    members = [load_member(spec, grid, folder / spec.file) for spec in specs]
+
+    def predict(matrix: FeatureMatrix) -> dict[str, Floats]:
+        return {member.spec.name: _in_chunks(member, matrix) for member in members}
+
+    return predict
+
+
+def _in_chunks(member: Member, matrix: FeatureMatrix) -> Floats:
+    rows = matrix.tabular if member.spec.takes == "tabular" else matrix.flat()
+    return np.concatenate([member.predict(rows[i : i + CHUNK]) for i in range(0, len(rows), CHUNK)])
