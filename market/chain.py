@@ -121,14 +121,9 @@ class SourceChain:
         if task is None:
             task = asyncio.create_task(self._read(source, symbol, timeframe, version))
             self._reads[key] = task
-            task.add_done_callback(lambda done: self._finished(key, done))
+            task.add_done_callback(lambda _: self._reads.pop(key))
+        # Shielded, so that a caller who goes away cancels its own wait and not the read of the others.
         return await asyncio.shield(task)
-
-    def _finished(self, key: tuple[_Series, Hashable], task: asyncio.Task[Bars]) -> None:
-        del self._reads[key]
-        if not task.cancelled():
-            # Every waiter may be gone, and a failure that nobody fetches would be logged as lost.
-            task.exception()
 
     async def _read(self, source: Source, symbol: str, timeframe: Timeframe, version: Hashable) -> Bars:
         started = perf_counter()

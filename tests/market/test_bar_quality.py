@@ -281,19 +281,17 @@ def test_a_misprint_that_the_next_bar_undoes_is_dropped(factor):
 
 
 @pytest.mark.parametrize(
-    ("at", "level", "after"),
-    [(5, 30.0, 30.0), (5, 30.0, 14.0), (SOUND - 1, 30.0, 30.0)],
-    ids=["it stays", "it is half undone", "the last bar cannot be judged"],
+    ("at", "level", "after", "jump"),
+    [(5, 30.0, 30.0, "+200%"), (5, 30.0, 14.0, "+200%"), (5, 18.5, 12.0, "+85%"), (SOUND - 1, 30.0, 30.0, "+200%")],
+    ids=["it stays", "it is partly undone", "the way back is no jump", "the last bar cannot be judged"],
 )
-def test_a_jump_that_stays_is_kept_and_reported(at, level, after):
+def test_a_jump_that_stays_is_kept_and_reported(at, level, after, jump):
     close = np.full(SOUND, 10.0)
     close[at], close[at + 1 :] = level, after
     bars = build(days(SOUND), {"close": close})
     assert len(bars) == SOUND
-    assert (bars.issues[0].time, bars.issues[0].problem) == (
-        str(days(SOUND)[at]),
-        "kept: a jump of +200% in one bar",
-    )
+    assert bars.issues[0].time == str(days(SOUND)[at])
+    assert bars.issues[0].problem == f"kept: a jump of {jump} in one bar"
 
 
 def test_jumps_are_looked_for_in_adjusted_prices():

@@ -46,7 +46,7 @@ async def test_all_columns_of_a_daily_csv_arrive(tmp_path):
 
 
 async def test_only_date_and_close_are_needed_in_any_case_and_order(tmp_path):
-    write_csv(tmp_path, "AAPL.csv", ["7,5,2020-01-02", "7,6,2020-01-03"], "\ufeffNote, CLOSE ,Date")
+    write_csv(tmp_path, "AAPL.csv", ["2020-01-02,7,5", "2020-01-03,7,6"], "\ufeffDate,Note, CLOSE ")
     bars = await read(tmp_path)
     assert list(bars.close) == [5, 6]
     assert not bars.has_ohlc
@@ -155,6 +155,7 @@ async def test_a_bar_from_the_future_is_dropped(tmp_path):
             "1h",
             "AAPL_1h.csv, line 2, column date: '2020-01-02T10:00:00' is not a time like 2024-01-31T15:00:00Z",
         ),
+        ("date,close\n2020-01,1\n", "1d", "AAPL.csv, line 2, column date: '2020-01' is not a date like 2024-01-31"),
         ('date,close\n"2020-01-02,1\n', "1d", "AAPL.csv, line 2: 1 cells under 2 column titles"),
     ],
 )
@@ -228,7 +229,7 @@ async def test_a_symbol_cannot_lead_out_of_the_directory(tmp_path, symbol):
     for name in ("secret.csv", "prices/sub/AAPL.csv", "prices/aapl.csv", "prices/AAPL.csv"):
         write_csv(tmp_path, name)
     for ask in (source(inside).bars, source(inside).version):
-        with pytest.raises(UnknownSymbol):
+        with pytest.raises(UnknownSymbol, match="is not spelt like a symbol"):
             await ask(symbol, "1d")
 
 
