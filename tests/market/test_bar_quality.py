@@ -66,7 +66,7 @@ def naive_row_is_sound(row):
 
 def naive_survivors(times, columns):
     """The slow obvious version of all rules but the misprint: time -> row."""
-    groups = {}
+    groups: dict[np.datetime64, set[tuple[str, ...]]] = {}
     for at, time in enumerate(times):
         groups.setdefault(time, set()).add(tuple(repr(float(columns[name][at])) for name in COLUMNS))
     single = {time: next(iter(group)) for time, group in groups.items() if len(group) == 1}

@@ -59,6 +59,7 @@ def test_listings_carry_name_exchange_calendar_and_currency():
     assert len(listed) == 22
     assert all(i and i.name and i.calendar == "XNYS" and i.currency == "USD" for i in listed.values())
     apple = listed["AAPL"]
+    assert apple is not None
     assert (apple.name, apple.exchange, apple.asset_class) == ("Apple Inc.", "NASDAQ", "equity")
     assert SOURCE.instrument("TSLA") is None
 
