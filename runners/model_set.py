@@ -42,13 +42,13 @@ def load_model_set(folder: Path) -> ModelSet:
 def save_arrays(folder: Path, weights: Floats, calibration: Calibration, evidence: Mapping[str, EvidenceTable]) -> None:
     """Write the numbers that go with the members; the words go into the manifest."""
     parts = {field.name: getattr(calibration, field.name) for field in fields(Calibration)}
-    np.savez_compressed(folder / CALIBRATION_FILE, weights=weights, **parts)
+    _write_arrays(folder / CALIBRATION_FILE, {"weights": weights} | parts)
     tables = {
         f"{name}.{part}": np.asarray(getattr(table, part), np.float64)
         for name, table in evidence.items()
         for part in _EVIDENCE_ARRAYS
     }
-    np.savez_compressed(folder / EVIDENCE_FILE, **tables)
+    _write_arrays(folder / EVIDENCE_FILE, tables)
 
 
 def describe_evidence(table: EvidenceTable) -> dict[str, Any]:
@@ -60,6 +60,10 @@ def _table(name: str, about: Mapping[str, Any], arrays: Mapping[str, Floats]) ->
     first, last = (date.fromisoformat(day) for day in about["window"])
     parts = {part: arrays[f"{name}.{part}"] for part in _EVIDENCE_ARRAYS}
     return EvidenceTable(**parts, scope=about["scope"], window=(first, last))
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, Floats]) -> None:
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def _arrays(path: Path) -> dict[str, Floats]:

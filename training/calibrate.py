@@ -31,32 +31,21 @@ def calibrate(
     window, grid = plan.windows.calibration, plan.grid
     names = [member.name for member in members]
     inside = [history.inside(window, grid.horizons) for history in histories]
-    z = np.concatenate([history.z(grid)[usable.any(axis=1)] for history, usable in zip(histories, inside, strict=True)])
-    known = np.concatenate([usable[usable.any(axis=1)] for usable in inside])
-    outcomes = np.where(known, z, np.nan)
-    pooled = {
-        name: np.concatenate([each[name][usable.any(axis=1)] for each, usable in zip(answers, inside, strict=True)])
-        for name in names
-    }
+    rows = [np.flatnonzero(usable.any(axis=1)) for usable in inside]
+    z = [np.where(usable, history.z(grid), np.nan) for history, usable in zip(histories, inside, strict=True)]
+    outcomes = np.concatenate([each[at] for each, at in zip(z, rows, strict=True)])
+    pooled = {name: np.concatenate([each[name][at] for each, at in zip(answers, rows, strict=True)]) for name in names}
+    regime = np.concatenate([history.matrix.regime[at] for history, at in zip(histories, rows, strict=True)])
     weights = _weights(pooled, outcomes, grid.levels)
-    offsets = np.stack(
-        [
-            _offsets(
-                [name for i, name in enumerate(names) if mask >> i & 1], names, pooled, weights, outcomes, grid.levels
-            )
-            for mask in range(1, 2 ** len(names))
-        ]
-    )
-    regime = np.concatenate(
-        [each.matrix.regime[usable.any(axis=1)] for each, usable in zip(histories, inside, strict=True)]
-    )
+    subsets = [[name for i, name in enumerate(names) if mask >> i & 1] for mask in range(1, 2 ** len(names))]
+    offsets = [_offsets(alive, names, pooled, weights, outcomes, grid.levels) for alive in subsets]
     draft = ModelSet(
         version="draft",
         grid=grid,
         members=tuple(members),
         weights=weights,
         calibration=Calibration(
-            offsets=offsets,
+            offsets=np.stack(offsets),
             direction=np.tile(NO_RECALIBRATION, (grid.horizons[-1], 1)),
             regime=np.quantile(regime, np.linspace(0, 1, REGIME_POINTS)),
         ),

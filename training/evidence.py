@@ -13,6 +13,7 @@ from backtest.splits import Window
 from contracts import EvidenceTable, Floats, Ints, ModelSet
 from ensemble.distribution import distribution
 from training.history import History
+from training.scoreboard import Row, score_rows
 
 COVER_LEVELS = np.round(np.arange(0.50, 0.995, 0.01), 2)
 
@@ -78,7 +79,25 @@ def measure_evidence(
                 per_subset[mask].append(found[0])
     tables = [_subset_table(pooled(per_subset[mask]), horizons) for mask in subsets]
     everyone = pooled(per_subset[subsets[-1]])
-    return _evidence_table(tables, everyone, _base_rates(histories, window, horizons), horizons, scope)
+    return _evidence_table(tables, everyone, base_rates(histories, window, horizons), horizons, scope)
+
+
+def evidence_rows(
+    histories: Sequence[History],
+    answers: Sequence[Mapping[str, Floats]],
+    model_set: ModelSet,
+    window: Window,
+    horizons: Ints,
+) -> list[Row]:
+    """The full set of members at a few horizons, as rows of a scoreboard; empty where the window holds nothing."""
+    parts = [
+        found[0]
+        for history, members in zip(histories, answers, strict=True)
+        if (found := scored_history(history, members, model_set, window, horizons)) is not None
+    ]
+    if not parts:
+        return []
+    return score_rows(pooled(parts), horizons.tolist(), base_rates(histories, window, horizons).tolist())
 
 
 def _subset_table(scored: Scored, horizons: Ints) -> tuple[Floats, Floats, Floats]:
@@ -110,7 +129,7 @@ def _evidence_table(
     )
 
 
-def _base_rates(histories: Sequence[History], window: Window, horizons: Ints) -> Floats:
+def base_rates(histories: Sequence[History], window: Window, horizons: Ints) -> Floats:
     """(n_horizons,) share of rises before the window opens: what a forecaster of the sign could have known."""
     rose, count = np.zeros(len(horizons)), np.zeros(len(horizons))
     for history in histories:

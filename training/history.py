@@ -18,7 +18,7 @@ from market.calendars import describe
 from market.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class History:
     """One symbol: inputs at every usable bar, and what happened afterwards.
 
@@ -39,7 +39,7 @@ class History:
         horizons = np.asarray(grid.horizons)
         return self.returns[:, horizons - 1] / (self.matrix.sigma[:, None] * np.sqrt(horizons))
 
-    def inside(self, window: Window, horizons: Sequence[int]) -> NDArray[np.bool_]:
+    def inside(self, window: Window, horizons: Sequence[int] | Ints) -> NDArray[np.bool_]:
         """(n_rows, n_horizons) whether origin and outcome both lie in the window."""
         return window.holds(self.origins, self.ends[:, np.asarray(horizons) - 1])
 
