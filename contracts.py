@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -49,13 +49,14 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class BarIssue:
-    """A bar that was dropped, or a run of sessions that is missing, and why."""
+    """Something found wrong in the prices on the way in; ``problem`` starts with ``dropped:``, ``kept:`` or
+    ``ignored:`` and says what was done about it."""
 
     time: str
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bars:
     """Checked prices of one symbol, oldest first, strictly increasing in time.
 
@@ -75,7 +76,7 @@ class Bars:
     adj_close: Floats | None = None
     volume: Floats | None = None
     issues: tuple[BarIssue, ...] = ()
-    fingerprint: str = field(default="", compare=False)
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         for name in ("times", "close", "open", "high", "low", "adj_close", "volume"):
