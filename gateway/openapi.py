@@ -149,7 +149,7 @@ def _error(status: int) -> Json:
     content: Json = {"schema": _ERROR_SCHEMA}
     if status == 422:
         content["example"] = examples.ERROR
-    return {"description": message.capitalize() + ".", "content": {"application/json": content}}
+    return {"description": message[0].upper() + message[1:] + ".", "content": {"application/json": content}}
 
 
 def _add_mounted(app: FastAPI, prefix: str, paths: dict[str, Json], schemas: Json) -> None:

@@ -12,7 +12,7 @@ from errors import ErrorDetail, InvalidRequest
 from gateway.reports import SymbolPage, SymbolReport
 
 
-def page_of(instruments: Sequence[Instrument], text: str | None, limit: int, cursor: str | None) -> SymbolPage:
+def page_of(instruments: Sequence[Instrument], text: str, limit: int, cursor: str | None) -> SymbolPage:
     """Those whose symbol or name contains ``text``, in alphabetical order, ``limit`` after ``cursor``.
 
     The cursor names the last symbol given, so that a page is right also when symbols came or went meanwhile.
@@ -44,8 +44,8 @@ def _symbol(instrument: Instrument) -> str:
     return instrument.symbol
 
 
-def _matching(instruments: Sequence[Instrument], text: str | None) -> list[Instrument]:
-    wanted = (text or "").strip().casefold()
+def _matching(instruments: Sequence[Instrument], text: str) -> list[Instrument]:
+    wanted = text.strip().casefold()
     return [it for it in instruments if wanted in it.symbol.casefold() or wanted in (it.name or "").casefold()]
 
 

@@ -38,7 +38,13 @@ _DOWN: dict[int | str, dict[str, Any]] = {
 
 def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     """The app to mount. ``backend`` is called for every request: the service does not exist yet at import."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
     _answer_errors_in_our_shape(app)
     _add_health(app, backend)
     _add_models(app, backend)
@@ -47,7 +53,9 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
 
 
 def _add_health(app: FastAPI, backend: Callable[[], Backend]) -> None:
-    @app.get("/health", tags=["Operations"], response_model=HealthReport, responses=_DOWN)
+    @app.get(
+        "/health", summary="Health of every part", tags=["Operations"], response_model=HealthReport, responses=_DOWN
+    )
     async def health() -> Response:
         """Deep health: every runner and data source, each with state and latency. Needs no key."""
         body = report(await backend().health())
@@ -58,12 +66,12 @@ def _add_health(app: FastAPI, backend: Callable[[], Backend]) -> None:
 
 
 def _add_models(app: FastAPI, backend: Callable[[], Backend]) -> None:
-    @app.get("/models", tags=["Models"])
+    @app.get("/models", summary="The published models", tags=["Models"])
     async def models() -> ModelsReport:
         """The published model set: versions, artefact hashes, training windows and measured scores."""
         return backend().models()
 
-    @app.get("/models/{name}", tags=["Models"], responses=_NOT_FOUND | _INVALID)
+    @app.get("/models/{name}", summary="One model", tags=["Models"], responses=_NOT_FOUND | _INVALID)
     async def model(
         name: Annotated[str, Path(max_length=64, description="Name of the model.", examples=["xgboost"])],
     ) -> MemberReport:
@@ -75,20 +83,20 @@ def _add_models(app: FastAPI, backend: Callable[[], Backend]) -> None:
 
 
 def _add_symbols(app: FastAPI, backend: Callable[[], Backend]) -> None:
-    @app.get("/symbols", tags=["Symbols"], responses=_INVALID)
+    @app.get("/symbols", summary="Search symbols", tags=["Symbols"], responses=_INVALID)
     async def symbols(
         q: Annotated[
-            str | None,
-            Query(max_length=64, description="Part of a symbol or name, in any case.", examples=["apple"]),
-        ] = None,
+            str, Query(max_length=64, description="Part of a symbol or name, in any case.", examples=["apple"])
+        ] = "",
         limit: Annotated[int, Query(ge=1, le=200, description="Symbols on a page.")] = 50,
-        cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")] = None,
+        cursor: Annotated[str, Query(max_length=64, description="`next_cursor` of the page before.")] = "",
     ) -> SymbolPage:
-        """Search the symbols that can be listed. A symbol that a data source knows can be forecast without
-        being listed."""
-        return page_of(backend().symbols(), q, limit, cursor)
+        """Search the symbols that can be listed. Others that a data source knows can be forecast as well."""
+        return page_of(backend().symbols(), q, limit, cursor or None)
 
-    @app.get("/symbols/{symbol}", tags=["Symbols"], responses=_NOT_FOUND | _INVALID | _UNAVAILABLE)
+    @app.get(
+        "/symbols/{symbol}", summary="One symbol", tags=["Symbols"], responses=_NOT_FOUND | _INVALID | _UNAVAILABLE
+    )
     async def symbol(
         symbol: Annotated[Symbol, Path(description="Symbol of the asset.", examples=["AAPL"])],
     ) -> SymbolDetail:

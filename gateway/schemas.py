@@ -239,7 +239,7 @@ class ErrorBody(Body):
 class BatchForecast(Body):
     """An item that was answered."""
 
-    status: Literal[200]
+    status: Literal[200] = Field(description="Status it would have had on its own.")
     forecast: PredictResponse
 
 
@@ -253,7 +253,7 @@ class BatchError(Body):
 class BatchResponse(Body):
     """One result per request, in the same order."""
 
-    results: list[BatchForecast | BatchError]
+    results: list[BatchForecast | BatchError] = Field(description="For each request, its forecast or its own error.")
     count: int = Field(ge=1, le=MAX_BATCH, description="Number of requests.")
     succeeded: int = Field(ge=0, description="Number of forecasts among the results.")
     failed: int = Field(ge=0, description="Number of errors among the results.")

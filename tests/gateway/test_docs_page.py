@@ -16,7 +16,7 @@ async def test_it_loads_nothing_from_elsewhere(stranger: httpx.AsyncClient, path
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     urls = set(re.findall(r"https?://[^\s\"'<>)]+", response.text))
     assert urls <= {"http://www.w3.org/2000/svg"}
-    assert not re.search(r"<(script|link|img|iframe)[^>]*\b(src|href)=[\"']?(?!#|data:)", response.text)
+    assert not re.search(r"<(script|link|img|iframe)[^>]*\b(src|href)=\"(?!#|data:)", response.text)
 
 
 async def test_its_policy_allows_just_its_own_script_and_style(stranger: httpx.AsyncClient) -> None:

@@ -83,15 +83,15 @@ def test_search_looks_at_names_and_a_cursor_survives_changes() -> None:
 
     listed = [known("C"), known("A", "Apple Inc."), known("B")]
     assert [it.symbol for it in page_of(listed, "APPLE", 50, None).symbols] == ["A"]
-    cursor = page_of(listed, None, 2, None).next_cursor
+    cursor = page_of(listed, "", 2, None).next_cursor
     without_b = [known("C"), known("A"), known("AA"), known("D")]
-    assert [it.symbol for it in page_of(without_b, None, 2, cursor).symbols] == ["C", "D"]
+    assert [it.symbol for it in page_of(without_b, "", 2, cursor).symbols] == ["C", "D"]
 
 
 @pytest.mark.parametrize("cursor", ["!", "_w", "a", "\u00e9"])
 def test_a_made_up_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        page_of([], None, 1, cursor)
+        page_of([], "", 1, cursor)
     assert caught.value.details[0].field == "cursor"
 
 
