@@ -56,5 +56,5 @@ $(VENV)/.ready $(DEV)/.ready:
 	[ -n "$$python" ] || { echo "No Python 3.11 or 3.12 found. Name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }; \
 	[ -x $(@D)/bin/python ] || "$$python" -m venv $(@D); \
 	echo "Installing the packages of $< into $(@D), once. This can take a few minutes."; \
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r $<
+	$(@D)/bin/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) -r $<
 	@touch $@

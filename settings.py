@@ -1,5 +1,6 @@
 """Every setting of the service, read once at start from the environment and from ``deepfinance:`` in
-configuration.yaml (the environment wins). Only entry points import this module; everything else gets values.
+configuration.yaml (the environment wins), and what ``services:`` there says to BentoML. Only entry points import
+this module; everything else gets values.
 
 A malformed value raises ConfigurationError, whose message names the setting and never repeats a secret.
 """
@@ -20,6 +21,7 @@ from errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent
 SECTION = "deepfinance"
+SERVICES = ("DeepFinance", "XgboostRunner", "LstmRunner", "TransformerRunner")
 SECRETS = ("ml_service_api_key", "redis_url", "database_url", "finnhub_api_key", "alpha_vantage_api_key")
 BUILT_PROVIDERS = ("files", "bundled")
 PLANNED_PROVIDERS = ("yahoo", "finnhub", "alpha_vantage", "binance")
@@ -42,9 +44,7 @@ def _comma_separated(value: Any) -> Any:
 
 def _sendable(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
-        raise ValueError(
-            "a key is made of printable ASCII characters without spaces, as it travels in a header"
-        )
+        raise ValueError("a key is made of printable ASCII characters without spaces, as it travels in a header")
     return key
 
 
@@ -52,9 +52,7 @@ def _provider(name: str) -> str:
     if name in PLANNED_PROVIDERS:
         raise ValueError(f"{name!r} is not part of this version yet; use {' or '.join(BUILT_PROVIDERS)}")
     if name not in BUILT_PROVIDERS:
-        raise ValueError(
-            f"{name!r} is not a data source; known: {', '.join(PLANNED_PROVIDERS + BUILT_PROVIDERS)}"
-        )
+        raise ValueError(f"{name!r} is not a data source; known: {', '.join(PLANNED_PROVIDERS + BUILT_PROVIDERS)}")
     return name
 
 
@@ -103,9 +101,9 @@ class Settings(BaseSettings):
         pattern=r"^[1-9]\d*/(second|minute|hour|day)$",
         description="requests per second, minute, hour or day, such as 100/minute",
     )
-    runner_layout: Annotated[
-        Literal["auto", "per_model", "combined", "embedded"], AfterValidator(_served_layout)
-    ] = Field("auto", description="auto or per_model")
+    runner_layout: Annotated[Literal["auto", "per_model", "combined", "embedded"], AfterValidator(_served_layout)] = (
+        Field("auto", description="auto or per_model")
+    )
     runner_timeout: float = Field(
         3.0,
         gt=0,
@@ -133,9 +131,7 @@ class Settings(BaseSettings):
                 "keys, comma separated, or set AUTH=off to let everyone in"
             )
         if "files" in self.data_providers and self.data_dir is None:
-            raise ValueError(
-                "DATA_PROVIDERS names files, which needs DATA_DIR, the folder with the price files"
-            )
+            raise ValueError("DATA_PROVIDERS names files, which needs DATA_DIR, the folder with the price files")
         return self
 
     @property
@@ -152,9 +148,7 @@ class Settings(BaseSettings):
     def warnings(self) -> tuple[str, ...]:
         """What was set and has no effect, one sentence each."""
         unused = [
-            f"{name.upper()} is set, but {why}"
-            for name, why in NOT_USED_YET.items()
-            if name in self.model_fields_set
+            f"{name.upper()} is set, but {why}" for name, why in NOT_USED_YET.items() if name in self.model_fields_set
         ]
         if self.data_dir and "files" not in self.providers:
             unused.append("DATA_DIR is set, but DATA_PROVIDERS does not name files")
@@ -165,7 +159,8 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """The settings of this process; raises ConfigurationError with a line for everything that is wrong."""
-    section = _configuration_section(configuration_file())
+    section = _configuration(SECTION)
+    service_options("DeepFinance")
     if misplaced := sorted(set(section) & set(SECRETS)):
         raise ConfigurationError(
             f"{misplaced[0]} is a secret: set {misplaced[0].upper()} in the environment, not in a file"
@@ -173,14 +168,19 @@ def load_settings() -> Settings:
     try:
         return Settings(**section)
     except ValidationError as error:
-        raise ConfigurationError(
-            "\n".join(_explain(problem, section) for problem in error.errors())
-        ) from None
+        raise ConfigurationError("\n".join(_explain(problem, section) for problem in error.errors())) from None
 
 
-def configuration_file() -> Path:
-    """The file BentoML reads too: ``BENTOML_CONFIG``, else the one beside this module."""
-    return Path(os.environ.get("BENTOML_CONFIG") or ROOT / "configuration.yaml")
+def service_options(service: str) -> dict[str, Any]:
+    """What configuration.yaml says about a BentoML service, for its decorator.
+
+    BentoML could read the file itself (``BENTOML_CONFIG``), but refuses it for holding a section of ours, and
+    would not look at it where nobody sets that variable.
+    """
+    services = _configuration("services")
+    if unknown := sorted(set(services) - set(SERVICES)):
+        raise ConfigurationError(f"services.{unknown[0]} in configuration.yaml: known are {', '.join(SERVICES)}")
+    return dict(services.get(service) or {})
 
 
 def model_set_folder() -> Path:
@@ -188,16 +188,19 @@ def model_set_folder() -> Path:
     return Path(os.environ.get("MODEL_SET_DIR") or ROOT / "models_store" / "current")
 
 
-def _configuration_section(path: Path) -> dict[str, Any]:
+def _configuration(section: str) -> dict[str, Any]:
+    """One section of configuration.yaml (``CONFIGURATION_FILE`` names another file)."""
+    path = Path(os.environ.get("CONFIGURATION_FILE") or ROOT / "configuration.yaml")
     try:
-        section = (yaml.safe_load(path.read_text()) or {}).get(SECTION) or {}
-    except FileNotFoundError:
-        return {}
-    except (yaml.YAMLError, AttributeError) as error:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path.name} cannot be read: {error}") from None
-    if not isinstance(section, dict):
-        raise ConfigurationError(f"{SECTION}: in {path.name} must hold settings, one per line")
-    return {str(name): value for name, value in section.items()}
+    if not isinstance(content, dict) or set(content) - {SECTION, "services"}:
+        raise ConfigurationError(f"{path.name} must hold the sections services: and {SECTION}: and nothing else")
+    held = content.get(section) or {}
+    if not isinstance(held, dict):
+        raise ConfigurationError(f"{section}: in {path.name} must hold names and values, one per line")
+    return {str(name): value for name, value in held.items()}
 
 
 def _explain(problem: Mapping[str, Any], section: Mapping[str, Any]) -> str:

@@ -14,21 +14,22 @@ from runners.artefact import read_member
 from runners.dispatcher import cap_learned_wait
 from runners.members import load_member
 from runners.store import declared_model_set
-from settings import model_set_folder
+from settings import model_set_folder, service_options
 
 MAX_BATCH_ROWS = 512
 
-RUNNER_OPTIONS: dict[str, Any] = {
-    "workers": 1,
+_ALWAYS: dict[str, Any] = {
     # the proxy closes its session every 100 calls, calls in flight included, unless told otherwise
     "runner_connection": {"max_requests": 2_000_000_000, "max_age": 1e9},
-    "traffic": {"timeout": 30},
-    "logging": {"access": {"enabled": False}},
-    "tracing": {"excluded_urls": ".*"},
     "envs": [{"name": f"{library}_NUM_THREADS", "value": "1"} for library in ("OMP", "OPENBLAS", "MKL")],
 }
 
 cap_learned_wait()
+
+
+def runner_options(service: str) -> dict[str, Any]:
+    """What ``@bentoml.service`` needs to know about a runner."""
+    return {**service_options(service), **_ALWAYS}
 
 
 class MemberService:

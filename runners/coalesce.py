@@ -92,10 +92,18 @@ class _Row:
 class CoalescingRunner:
     """``contracts.MemberRunner`` over any async call. Belongs to one event loop."""
 
-    def __init__(self, spec: MemberSpec, grid: Grid, call: Call, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        spec: MemberSpec,
+        grid: Grid,
+        call: Call,
+        limits: Limits | None = None,
+        observe_rows: Callable[[int], None] = lambda n_rows: None,
+    ) -> None:
         self._spec = spec
         self._grid = grid
         self._call = call
+        self._observe_rows = observe_rows
         self._limits = limits or Limits()
         self._breaker = Breaker(self._limits.cool_down)
         self._waiting: deque[deque[_Row]] = deque()
@@ -144,11 +152,7 @@ class CoalescingRunner:
 
     def _check(self, keys: Sequence[str], rows: Floats32) -> None:
         """One caller's bad row must not fail the call it would have shared with others."""
-        if (
-            rows.dtype != np.float32
-            or rows.shape != (len(keys), self._spec.row_width)
-            or not np.isfinite(rows).all()
-        ):
+        if rows.dtype != np.float32 or rows.shape != (len(keys), self._spec.row_width) or not np.isfinite(rows).all():
             raise RunnerUnavailable(f"model {self._spec.name} cannot take these inputs")
 
     def _enqueue(self, keys: Sequence[str], rows: Floats32, order: _Order) -> None:
@@ -163,9 +167,7 @@ class CoalescingRunner:
             row.takers.append((order, position))
         if block:
             self._waiting.append(block)
-            asyncio.get_running_loop().call_soon(
-                self._start_calls
-            )  # after others that are ready now have queued
+            asyncio.get_running_loop().call_soon(self._start_calls)  # after others that are ready now have queued
 
     def _start_calls(self) -> None:
         while len(self._tasks) < self._limits.calls_in_flight and (batch := self._next_batch()):
@@ -251,12 +253,11 @@ class CoalescingRunner:
         for row in batch:
             self._under_way.pop(row.key, None)
             for order, _ in row.takers:
-                order.fail(
-                    type(error)(error.message)
-                )  # an exception each: a raised one collects its raiser's trace
+                order.fail(type(error)(error.message))  # an exception each: a raised one collects its raiser's trace
 
     def _note_success(self, n_rows: int, latency: float) -> None:
         self._breaker.succeeded()
+        self._observe_rows(n_rows)
         self.counters.calls += 1
         self.counters.rows += n_rows
         self.counters.largest_call = max(self.counters.largest_call, n_rows)

@@ -45,9 +45,7 @@ class Member(ABC):
     def finish(self, raw: Floats32, n_rows: int) -> Floats:
         """The engine's answer -> (n_rows, n_horizons, n_levels), finite and sorted along the levels."""
         if raw.size != n_rows * self.grid.shape[0] * self.grid.shape[1]:
-            raise RuntimeError(
-                f"{self.spec.name} answered shape {raw.shape} for {n_rows} rows, grid {self.grid.shape}"
-            )
+            raise RuntimeError(f"{self.spec.name} answered shape {raw.shape} for {n_rows} rows, grid {self.grid.shape}")
         answer = np.sort(raw.astype(np.float64).reshape(n_rows, *self.grid.shape), axis=-1)
         if not np.isfinite(answer).all():
             raise RuntimeError(f"{self.spec.name} answered a number that is not finite")
@@ -69,9 +67,7 @@ class XgboostMember(Member):
         self._booster = xgboost.Booster(params={"nthread": 1}, model_file=str(path))
         self._log_horizons = np.log(np.asarray(grid.horizons, np.float64)).astype(np.float32)
         if self._booster.num_features() != spec.row_width + 1:
-            raise _misfit(
-                spec, f"{self._booster.num_features()} columns, expected {spec.row_width} + log(horizon)"
-            )
+            raise _misfit(spec, f"{self._booster.num_features()} columns, expected {spec.row_width} + log(horizon)")
 
     def prepare(self, rows: Floats32) -> Floats32:
         """(n_rows, row_width) -> (n_rows * n_horizons, row_width + 1)."""
@@ -118,14 +114,10 @@ def load_member(spec: MemberSpec, grid: Grid, path: Path) -> Member:
 def check_rows(rows: Floats32, spec: MemberSpec) -> None:
     """Raise ValueError unless ``rows`` is finite float32 of shape (n_rows, row_width)."""
     if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != spec.row_width:
-        raise ValueError(
-            f"expected float32 rows of shape (n, {spec.row_width}), got {rows.dtype} {rows.shape}"
-        )
+        raise ValueError(f"expected float32 rows of shape (n, {spec.row_width}), got {rows.dtype} {rows.shape}")
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if bad.size:
-        raise ValueError(
-            f"{bad.size} of {len(rows)} rows hold a number that is not finite, first: row {bad[0]}"
-        )
+        raise ValueError(f"{bad.size} of {len(rows)} rows hold a number that is not finite, first: row {bad[0]}")
 
 
 def _check_graph(session: Any, spec: MemberSpec, grid: Grid) -> None:
@@ -138,9 +130,7 @@ def _check_graph(session: Any, spec: MemberSpec, grid: Grid) -> None:
 
 
 def _misfit(spec: MemberSpec, problem: str) -> ArtefactError:
-    return ArtefactError(
-        f"{spec.file} does not fit its manifest: {problem}; publish the set again with `make train`"
-    )
+    return ArtefactError(f"{spec.file} does not fit its manifest: {problem}; publish the set again with `make train`")
 
 
 @contextmanager

@@ -28,9 +28,7 @@ def model_set_tag(manifest: Mapping[str, Any]) -> bentoml.Tag:
     except (ValueError, BentoMLException) as error:
         raise ArtefactError(f"models_version {version!r} cannot name a stored model: {error}") from None
     if tag.version != version or version == "latest":
-        raise ArtefactError(
-            f"models_version {version!r} cannot name a stored model: use a-z, 0-9, '.', '-', '_'"
-        )
+        raise ArtefactError(f"models_version {version!r} cannot name a stored model: use a-z, 0-9, '.', '-', '_'")
     return tag
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bentoml
 
-from runners.base import RUNNER_OPTIONS, MemberService
+from runners.base import MemberService, runner_options
 
 
-@bentoml.service(**RUNNER_OPTIONS)
+@bentoml.service(**runner_options("TransformerRunner"))
 class TransformerRunner(MemberService):
     """The `transformer` member of the model set."""
 

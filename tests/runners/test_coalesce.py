@@ -214,9 +214,7 @@ async def test_a_call_that_takes_too_long_is_a_timeout():
 async def test_waiting_for_a_free_call_counts_towards_the_timeout():
     fake = FakeRunner(delay=0.2)
     runner = coalescing(fake, Limits(timeout=0.1, calls_in_flight=1, cool_down=0.0))
-    outcomes = await asyncio.gather(
-        *(runner.predict([str(i)], row(i)) for i in range(5)), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*(runner.predict([str(i)], row(i)) for i in range(5)), return_exceptions=True)
     assert all(isinstance(outcome, Timeout) for outcome in outcomes)
 
 
@@ -339,9 +337,7 @@ async def test_a_thousand_requests_with_duplicates_cancellations_and_failures_al
         calls_in_flight=st.integers(1, 3),
     ),
 )
-def test_whatever_is_asked_everyone_gets_their_own_rows(
-    requests: list[list[int]], cancelled: set[int], limits: Limits
-):
+def test_whatever_is_asked_everyone_gets_their_own_rows(requests: list[list[int]], cancelled: set[int], limits: Limits):
     async def scenario() -> None:
         fake = FakeRunner()
         runner = coalescing(fake, limits)

@@ -61,9 +61,7 @@ def test_a_folder_without_a_model_in_it_is_replaced(own_set: Path, store: Path):
 def test_when_another_set_has_the_name_then_it_is_not_overwritten(own_set: Path, store: Path):
     ensure_stored(own_set)
     write_manifest(own_set, VERSION, note="trained again")
-    with pytest.raises(
-        ArtefactError, match=f"another model set called deepfinance:{VERSION}.*bentoml models delete"
-    ):
+    with pytest.raises(ArtefactError, match=f"another model set called deepfinance:{VERSION}.*bentoml models delete"):
         ensure_stored(own_set)
 
 
@@ -97,9 +95,7 @@ def test_processes_that_start_together_store_it_once(own_set: Path, tmp_path: Pa
     home.mkdir()
     context = multiprocessing.get_context("fork")
     start = context.Barrier(4)
-    racers = [
-        context.Process(target=_store_in_process, args=(str(own_set), str(home), start)) for _ in range(4)
-    ]
+    racers = [context.Process(target=_store_in_process, args=(str(own_set), str(home), start)) for _ in range(4)]
     for racer in racers:
         racer.start()
     for racer in racers:

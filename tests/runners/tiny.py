@@ -32,6 +32,7 @@ def write_model_set(folder: Path, version: str = "2001.01.01-tiny") -> Path:
     _write_graph(folder / "lstm.onnx", seed=1)
     _write_graph(folder / "transformer.onnx", seed=2)
     (folder / "MODEL_CARD.md").write_text("A toy for the tests.\n")
+    _write_calibration(folder)
     write_manifest(folder, version)
     return folder
 
@@ -51,6 +52,7 @@ def write_manifest(folder: Path, version: str = "2001.01.01-tiny", **changes: An
             }
             for name, member in MEMBERS.items()
         ],
+        "evidence": {},
         **changes,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
@@ -95,6 +97,19 @@ def _write_graph(path: Path, seed: int) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, path)
+
+
+def _write_calibration(folder: Path) -> None:
+    """Equal weights, nothing to correct, nothing measured."""
+    subsets = 2 ** len(MEMBERS) - 1
+    np.savez(
+        folder / "calibration.npz",
+        weights=np.full((len(MEMBERS), len(GRID.horizons)), 1 / len(MEMBERS)),
+        offsets=np.zeros((subsets, *GRID.shape)),
+        direction=np.tile([0.0, 1.0], (GRID.horizons[-1], 1)),
+        regime=np.linspace(-1, 1, 21),
+    )
+    np.savez(folder / "evidence.npz")
 
 
 def _sha256(path: Path) -> str:
