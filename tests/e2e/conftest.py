@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server import ROOT, Server, running
+from tests.runners.tiny import write_model_set
+
+
+@pytest.fixture(scope="session")
+def model_set_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped set; a tiny one where none is published yet."""
+    shipped = ROOT / "models_store" / "current"
+    if (shipped / "manifest.json").exists():
+        return shipped
+    return write_model_set(tmp_path_factory.mktemp("tiny") / "current")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, model_set_dir: Path) -> Iterator[Server]:
+    """One server for all tests that leave it as they found it."""
+    home = tmp_path_factory.mktemp("serving")
+    with running("service:DeepFinance", home, MODEL_SET_DIR=str(model_set_dir)) as started:
+        yield started

@@ -1,0 +1,116 @@
+"""A real server for the tests: its own port, home and key, and nothing of it left afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "a-key-for-the-tests"
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    process: psutil.Process
+    seconds_to_ready: float
+    log: Path
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=20)
+
+    def async_client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=256)
+        return httpx.AsyncClient(base_url=self.url, headers={"X-API-Key": KEY}, timeout=30, limits=limits)
+
+    def family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+    def runner(self, name: str) -> psutil.Process:
+        return next(it for it in self.family() if name in it.cmdline())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The caller's environment without any setting of ours but those given."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "MODEL_SET_DIR")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONUNBUFFERED": "1",
+        "ML_SERVICE_API_KEY": KEY,
+        **more,
+    }
+
+
+@contextmanager
+def running(target: str, home: Path, *, cwd: Path = ROOT, port: int | None = None, **settings: str) -> Iterator[Server]:
+    """``bentoml serve <target>``, ready to answer."""
+    port = port or free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)]
+    with serving(command, port, home, cwd, environment(home, **settings)) as server:
+        yield server
+
+
+@contextmanager
+def serving(command: Sequence[str], port: int, home: Path, cwd: Path, env: dict[str, str]) -> Iterator[Server]:
+    """``command`` until it answers on ``port``, and until the end of the block."""
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "server.log"
+    started = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, process, log)
+        yield Server(url, psutil.Process(process.pid), time.monotonic() - started, log)
+    finally:
+        stop(process)
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, patience: float = 90) -> None:
+    end = time.monotonic() + patience
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=3).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"the server did not become ready:\n{log.read_text()[-4000:]}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server in order, and what is left of its processes by their ids."""
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(family, timeout=5)
+    for left in alive:
+        left.kill()

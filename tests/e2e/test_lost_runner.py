@@ -1,0 +1,67 @@
+"""A model's process is killed while the service is in use."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.server import Server, running
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory, model_set_dir: Path) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("lost")
+    with running("service:DeepFinance", home, MODEL_SET_DIR=str(model_set_dir)) as started:
+        yield started
+
+
+def test_a_killed_runner_is_named_until_it_is_back(own_server: Server):
+    answers, checks = asyncio.run(_watch_a_loss(own_server, "LstmRunner"))
+    assert {status for _, _, status, _ in answers} == {200}
+    assert max(seconds for _, seconds, _, _ in answers) < 5
+    named = [degraded for _, _, _, degraded in answers]
+    assert ["lstm"] in named
+    assert all(degraded in ([], ["lstm"]) for degraded in named)
+    assert named[-1] == []
+    assert max(seconds for seconds, _, _ in checks) < 1.5
+    assert "degraded" in {status for _, status, _ in checks}
+    assert {ready for _, _, ready in checks} == {200}
+
+
+async def _watch_a_loss(server: Server, runner: str) -> tuple[list[Any], list[Any]]:
+    """Forecasts (when, seconds, status, degraded) and health (seconds, status, readiness) around a kill."""
+    answers: list[Any] = []
+    checks: list[Any] = []
+    started = time.monotonic()
+
+    async def ask(client: httpx.AsyncClient, symbol: str) -> None:
+        at = time.monotonic()
+        response = await client.post("/api/v1/predict", json={"symbol": symbol})
+        answers.append((at - started, time.monotonic() - at, response.status_code, response.json().get("degraded")))
+
+    async def check(client: httpx.AsyncClient) -> None:
+        at = time.monotonic()
+        health = await client.get("/api/v1/health")
+        took = time.monotonic() - at
+        ready = await client.get("/readyz")
+        checks.append((took, health.json()["status"], ready.status_code))
+
+    async with server.async_client() as client:
+        server.runner(runner).kill()
+        tasks = []
+        while time.monotonic() - started < 20:
+            tasks += [asyncio.create_task(ask(client, symbol)) for symbol in ("AAPL", "MSFT", "XOM")]
+            tasks.append(asyncio.create_task(check(client)))
+            await asyncio.sleep(0.4)
+            if len(answers) > 9 and time.monotonic() - started > 6 and all(it[3] == [] for it in answers[-6:]):
+                break
+        await asyncio.gather(*tasks)
+    return sorted(answers), checks
