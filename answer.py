@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 
 from contracts import (
-    AssetClass,
     Bars,
     Calendar,
     ConfidenceBreakdown,
@@ -33,17 +32,19 @@ from ensemble.surface import at_level
 from features.spec import BARS_NEEDED
 
 SHOWN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+NEEDS_RANGES = "needs open, high, low and volume, which these bars do not have"
 # A measured difference counts when chance alone would show it less than one time in twenty.
 SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What one answer is about: the bars, what they are of, the distribution of their future (one row),
-    and each answering member's own (n_steps, n_levels) surface."""
+    """What one answer is about: the bars, what they are of, their kind (contracts.kind_of), the distribution of
+    their future (one row), and each answering member's own (n_steps, n_levels) surface."""
 
     bars: Bars
     instrument: Instrument
+    kind: str
     spread: Distribution
     own: Mapping[str, Floats]
 
@@ -60,7 +61,7 @@ def answer(
         level: price * float(np.exp(at_level(spread.surfaces[0, step], spread.levels, level))) for level in SHOWN_LEVELS
     }
     path = _path(price, spread, request, sessions)
-    evidence = _evidence(request, subject.instrument.asset_class, spread, model_set)
+    evidence = _evidence(request, subject, model_set)
     up = float(spread.probability_up[0, step])
     direction = _direction(up, evidence)
     return Forecast(
@@ -122,24 +123,34 @@ def _members(request: ForecastRequest, price: float, subject: Subject, model_set
         elif spec.name in spread.failures:
             reason = spread.failures[spec.name].reason
             answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "failed", reason))
+        elif (request.models is None or spec.name in request.models) and not spec.fits(subject.bars.has_ranges):
+            answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "left_out", NEEDS_RANGES))
     return tuple(answers)
 
 
-def _evidence(request: ForecastRequest, asset_class: AssetClass, spread: Distribution, model_set: ModelSet) -> Evidence:
-    """What was measured for this horizon, kind of asset, level and set of members that answered."""
+def _evidence(request: ForecastRequest, subject: Subject, model_set: ModelSet) -> Evidence:
+    """What was measured for this horizon, kind of asset, level and set of members that answered.
+
+    A member that needs ranges is left out of the comparison where only closes were measured; the scope says so.
+    """
+    asset_class, spread = subject.instrument.asset_class, subject.spread
     table = model_set.evidence.get(asset_class)
     if table is None:
-        return Evidence(None, 0, None, None, False, None, f"nothing was measured for assets of the kind {asset_class}")
+        return _no_evidence(f"nothing was measured for assets of the kind {asset_class}")
+    found = _measured_subset(spread, table, model_set)
+    if found is None:
+        return _no_evidence(f"{asset_class}: the members {', '.join(spread.members)} were not measured together")
+    row, names = found
     step = request.horizon - 1
-    skill, p_value = float(table.skill[spread.subset, step]), float(table.p_value[spread.subset, step])
+    skill, p_value = float(table.skill[row, step]), float(table.p_value[row, step])
     return Evidence(
-        coverage=float(np.interp(request.confidence_level, table.cover_levels, table.coverage[spread.subset, step])),
+        coverage=float(np.interp(request.confidence_level, table.cover_levels, table.coverage[row, step])),
         samples=int(table.samples[step]),
         skill_vs_random_walk=skill,
         p_value=p_value,
         beats_random_walk=skill > 0 and p_value < SIGNIFICANCE,
         window=table.window,
-        scope=_scope(request, table, spread),
+        scope=_scope(request, table, spread, names),
         up_share=float(table.up_share[step]),
         direction_accuracy=float(table.accuracy[step]),
         direction_p_value=float(table.direction_p_value[step]),
@@ -147,9 +158,29 @@ def _evidence(request: ForecastRequest, asset_class: AssetClass, spread: Distrib
     )
 
 
-def _scope(request: ForecastRequest, table: EvidenceTable, spread: Distribution) -> str:
-    weights = "; measured with the published weights, not with those asked for" if request.weights else ""
-    return f"{table.scope}; members {', '.join(spread.members)}{weights}"
+def _no_evidence(reason: str) -> Evidence:
+    return Evidence(None, 0, None, None, False, None, reason)
+
+
+def _measured_subset(
+    spread: Distribution, table: EvidenceTable, model_set: ModelSet
+) -> tuple[int, tuple[str, ...]] | None:
+    """Row of the table for the members that answered, or for those of them that closes alone can feed."""
+    closes_alone = {member.name for member in model_set.members if member.fits(has_ranges=False)}
+    for names in (spread.members, tuple(name for name in spread.members if name in closes_alone)):
+        rows = np.flatnonzero(table.masks == model_set.mask(names))
+        if names and rows.size:
+            return int(rows[0]), names
+    return None
+
+
+def _scope(request: ForecastRequest, table: EvidenceTable, spread: Distribution, measured: tuple[str, ...]) -> str:
+    scope = f"{table.scope}; members {', '.join(measured)}"
+    if unmeasured := [name for name in spread.members if name not in measured]:
+        scope += f"; without {', '.join(unmeasured)}, for which no prices of that time are at hand"
+    if request.weights:
+        scope += "; measured with the published weights, not with those asked for"
+    return scope
 
 
 def _direction(up: float, evidence: Evidence) -> Literal["bullish", "bearish", "neutral"]:
@@ -170,13 +201,14 @@ def _breakdown(
         model_agreement=model_agreement(own, spread.surfaces[0, step], spread.levels),
         historical_skill=historical_skill(evidence.skill_vs_random_walk, evidence.p_value),
         data_quality=data_quality(len(window), expected),
-        regime=regime_typicality(float(spread.regime[0]), model_set.calibration.regime),
+        regime=regime_typicality(float(spread.regime[0]), model_set.calibration[subject.kind].regime),
     )
 
 
 def _data_report(bars: Bars, last_session: date) -> DataReport:
     last_bar = _day(bars, -1)
-    return DataReport(bars.provider, last_bar, last_bar < last_session, len(bars), bars.fingerprint, bars.issues)
+    dropped = tuple(issue for issue in bars.issues if issue.problem.startswith("dropped:"))
+    return DataReport(bars.provider, last_bar, last_bar < last_session, len(bars), bars.fingerprint, dropped)
 
 
 def _notes(request: ForecastRequest, evidence: Evidence, direction: str, spread: Distribution) -> tuple[str, ...]:

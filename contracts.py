@@ -95,8 +95,9 @@ class Bars:
         return self.close if self.adj_close is None else self.adj_close
 
     @property
-    def has_ohlc(self) -> bool:
-        return self.open is not None and self.high is not None and self.low is not None
+    def has_ranges(self) -> bool:
+        """Whether open, high, low and volume are all there: what the members that use ranges need."""
+        return all(column is not None for column in (self.open, self.high, self.low, self.volume))
 
 
 def _bars_fingerprint(bars: Bars) -> str:
@@ -115,7 +116,8 @@ def _bars_fingerprint(bars: Bars) -> str:
 class FeatureMatrix:
     """Model inputs, one row per series at its last bar (or, in training, one row per chosen bar).
 
-    ``tabular`` (n_rows, n_features) and ``windows`` (n_rows, n_steps, n_channels) hold no NaN;
+    ``tabular`` (n_rows, n_features) and ``windows`` (n_rows, n_steps, n_channels) hold no NaN; neither does
+    ``ranges`` (n_rows, n_range_features), from open, high, low and volume, which is None without them;
     ``sigma`` (n_rows,) is the current volatility of one bar's log return, always positive.
     ``regime`` (n_rows,) is log(short volatility / long volatility), the state that confidence looks at.
     """
@@ -124,20 +126,29 @@ class FeatureMatrix:
     windows: Floats32
     sigma: Floats
     regime: Floats
+    ranges: Floats32 | None = None
 
     def __len__(self) -> int:
         return len(self.sigma)
 
     def take(self, rows: Ints) -> FeatureMatrix:
         """The same for the rows at these positions."""
-        return FeatureMatrix(self.tabular[rows], self.windows[rows], self.sigma[rows], self.regime[rows])
+        ranges = None if self.ranges is None else self.ranges[rows]
+        return FeatureMatrix(self.tabular[rows], self.windows[rows], self.sigma[rows], self.regime[rows], ranges)
 
-    def flat(self) -> Floats32:
-        """(n_rows, n_features + n_steps * n_channels): tabular first, then the window, as the networks take it."""
-        return np.concatenate([self.tabular, self.windows.reshape(len(self), -1)], axis=1)
+    def rows_for(self, takes: MemberInput) -> Floats32:
+        """(n_rows, row_width) as a member takes them; ``tabular`` comes first in all three."""
+        if takes == "tabular":
+            return self.tabular
+        if takes == "flat":
+            return np.concatenate([self.tabular, self.windows.reshape(len(self), -1)], axis=1)
+        if self.ranges is None:
+            raise ValueError("these series have no open, high, low and volume")
+        return np.concatenate([self.tabular, self.ranges], axis=1)
 
 
-MemberInput = Literal["tabular", "flat"]
+MemberInput = Literal["tabular", "flat", "ranges"]
+MemberKind = Literal["xgboost", "onnx", "linear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +159,13 @@ class MemberSpec:
     version: str
     file: str
     sha256: str
-    kind: Literal["xgboost", "onnx"]
+    kind: MemberKind
     takes: MemberInput
     row_width: int
+
+    def fits(self, has_ranges: bool) -> bool:
+        """Whether bars with, or without, open, high, low and volume carry what this member needs."""
+        return has_ranges or self.takes != "ranges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,30 +182,38 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was fitted on data later than training, to be added to the blended quantiles.
+    """What was fitted on data later than training, for series of one kind.
 
-    ``offsets`` (n_subsets, n_horizons, n_levels) are z offsets for each non-empty subset of the members; the
-    subset with member i at bit i has index mask - 1. ``direction`` (n_steps, 2) are the intercept and slope of
-    the logistic recalibration of the probability of a rise, for horizons 1 to n_steps. ``regime`` (n_points,)
-    are evenly spaced quantiles, smallest first, of FeatureMatrix.regime in the calibration window.
+    ``weights`` (n_members, n_horizons) are the published ones, each column sums to one; a member that the kind of
+    series cannot feed, or that adds nothing, has weight zero. ``offsets`` (n_subsets, n_horizons, n_levels) are z
+    offsets for the subsets of members in ``masks`` (n_subsets,), each member alone among them (ModelSet.mask).
+    ``direction`` (n_steps, 2) are intercept and slope
+    of the logistic recalibration of the probability of a rise, for horizons 1 to n_steps. ``regime`` (n_points,)
+    are evenly spaced quantiles, smallest first, of FeatureMatrix.regime in the calibration window. Where ``drift``
+    is 0 the median is moved to the current price: the drift of the training shares is not assumed of anything else.
     """
 
+    weights: Floats
+    masks: Floats
     offsets: Floats
     direction: Floats
     regime: Floats
+    drift: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceTable:
     """What the evaluation measured on data later than calibration, for one asset class and horizons 1 to n_steps.
 
-    ``coverage`` (n_subsets, n_steps, n_cover) is the share of outcomes inside the central interval at each of
+    ``masks`` (n_subsets,) are the subsets of members that were measured (ModelSet.mask). ``coverage``
+    (n_subsets, n_steps, n_cover) is the share of outcomes inside the central interval at each of
     ``cover_levels`` (n_cover,); ``skill`` and ``p_value`` (n_subsets, n_steps) are against the random walk;
     ``samples``, ``up_share``, ``accuracy``, ``direction_p_value`` and ``direction_skill`` (n_steps,) belong to the
     full set of members. ``scope`` says in words what was measured, ``window`` are the first origin and the last
     outcome.
     """
 
+    masks: Floats
     cover_levels: Floats
     coverage: Floats
     skill: Floats
@@ -208,15 +231,14 @@ class EvidenceTable:
 class ModelSet:
     """Members, weights, calibration and evidence: trained, evaluated and published as one versioned unit.
 
-    ``weights`` (n_members, n_horizons) are the published ones, each column sums to one. ``manifest`` is the
+    ``calibration`` is keyed by kind of series (see ``kind_of``), ``evidence`` by asset class. ``manifest`` is the
     published manifest.json, for those who want to read it all.
     """
 
     version: str
     grid: Grid
     members: tuple[MemberSpec, ...]
-    weights: Floats
-    calibration: Calibration
+    calibration: Mapping[str, Calibration]
     evidence: Mapping[str, EvidenceTable]
     manifest: Mapping[str, object]
 
@@ -224,9 +246,20 @@ class ModelSet:
     def names(self) -> tuple[str, ...]:
         return tuple(member.name for member in self.members)
 
-    def subset(self, names: Collection[str]) -> int:
-        """Index of a non-empty subset of the members in ``offsets``, ``coverage``, ``skill`` and ``p_value``."""
-        return sum(1 << i for i, member in enumerate(self.members) if member.name in names) - 1
+    def weighted(self, kind: str) -> tuple[str, ...]:
+        """The members that answer for this kind of series unless the caller names others, in published order."""
+        weights = self.calibration[kind].weights
+        return tuple(member.name for member, row in zip(self.members, weights, strict=True) if row.any())
+
+    def mask(self, names: Collection[str]) -> int:
+        """A set of members as a number: member i is bit i."""
+        return sum(1 << i for i, member in enumerate(self.members) if member.name in names)
+
+
+def kind_of(asset_class: AssetClass, has_ranges: bool) -> str:
+    """Series that share weights and calibration: stock market or not, with open, high, low and volume or without."""
+    market = "stocks" if asset_class in (AssetClass.EQUITY, AssetClass.INDEX) else "others"
+    return f"{market} with ranges" if has_ranges else market
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +299,14 @@ class PathStep:
 
 @dataclass(frozen=True, slots=True)
 class MemberAnswer:
-    """A member as the caller sees it; ``weight`` is the one used (0 for a member that failed)."""
+    """A member as the caller sees it; ``weight`` is the one used, 0 for a member that failed or was left out by rule
+    because the bars lack what it needs."""
 
     model: str
     version: str
     weight: float
     price_target: float | None
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "failed", "left_out"]
     error: str | None = None
 
 

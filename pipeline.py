@@ -23,9 +23,10 @@ from contracts import (
     MemberRunner,
     ModelSet,
     Timeframe,
+    kind_of,
 )
 from ensemble.distribution import MemberFailure, distribution, each_alone
-from errors import DeepFinanceError, RunnerUnavailable, UnknownModel
+from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from features.build import check_usable, latest_inputs
 
 
@@ -75,31 +76,52 @@ async def _forecast_alike(
     requests: Sequence[ForecastRequest], ports: Ports, model_set: ModelSet, now: datetime
 ) -> list[Outcome]:
     """The pipeline, for requests that name the same members and weights."""
-    try:
-        chosen = _chosen_members(requests[0], model_set)
-        bars = await _usable_bars(requests, ports.market)
-        usable = {series: each for series, each in bars.items() if isinstance(each, Bars)}
-        if not usable:
-            return [_error(bars[request.symbol, request.timeframe]) for request in requests]
-        matrix = latest_inputs(list(usable.values()))
-        members = await _ask_runners(chosen, list(usable.values()), matrix, ports.runners)
-        spread = distribution(model_set, members, matrix, requests[0].weights)
-        alone = each_alone(model_set, members, matrix)
-    except DeepFinanceError as error:
-        return [error for _ in requests]
-    rows = {series: row for row, series in enumerate(usable)}
+    bars = await _usable_bars(requests, ports.market)
+    by_kind: dict[str, dict[Series, Bars]] = {}
+    for series, found in bars.items():
+        if isinstance(found, Bars):
+            asset_class = ports.market.instrument(series[0]).asset_class
+            by_kind.setdefault(kind_of(asset_class, found.has_ranges), {})[series] = found
+    subjects: dict[Series, Subject | DeepFinanceError] = {}
+    for part in await asyncio.gather(
+        *(_subjects(kind, series, requests[0], ports, model_set) for kind, series in by_kind.items())
+    ):
+        subjects |= part
 
     def outcome(request: ForecastRequest) -> Outcome:
         series = (request.symbol, request.timeframe)
-        if series not in rows:
-            return _error(bars[series])
-        instrument = ports.market.instrument(request.symbol)
-        row = rows[series]
-        own = {name: surfaces[row] for name, surfaces in alone.items()}
-        subject = Subject(usable[series], instrument, spread.row(row), own)
-        return answer(request, subject, model_set, ports.calendar, now)
+        subject = subjects[series] if series in subjects else bars[series]
+        if isinstance(subject, Subject):
+            return answer(request, subject, model_set, ports.calendar, now)
+        assert isinstance(subject, DeepFinanceError)
+        return subject
 
     return [outcome(request) for request in requests]
+
+
+async def _subjects(
+    kind: str, series: Mapping[Series, Bars], request: ForecastRequest, ports: Ports, model_set: ModelSet
+) -> Mapping[Series, Subject | DeepFinanceError]:
+    """features -> runners -> ensemble, for series of one kind; ``request`` names the members and weights."""
+    bars = list(series.values())
+    try:
+        chosen = _chosen_members(request, kind, bars[0].has_ranges, model_set)
+        matrix = latest_inputs(bars)
+        members = await _ask_runners(chosen, bars, matrix, ports.runners)
+        spread = distribution(model_set, kind, members, matrix, request.weights)
+        alone = each_alone(model_set, kind, members, matrix)
+    except DeepFinanceError as error:
+        return dict.fromkeys(series, error)
+    return {
+        each: Subject(
+            bars[row],
+            ports.market.instrument(each[0]),
+            kind,
+            spread.row(row),
+            {name: surfaces[row] for name, surfaces in alone.items()},
+        )
+        for row, each in enumerate(series)
+    }
 
 
 async def _usable_bars(
@@ -128,7 +150,7 @@ async def _ask_runners(
     async def ask(name: str) -> Floats | MemberFailure:
         runner = runners[name]
         try:
-            return await runner.predict(keys, matrix.tabular if runner.spec.takes == "tabular" else matrix.flat())
+            return await runner.predict(keys, matrix.rows_for(runner.spec.takes))
         except DeepFinanceError as error:
             return MemberFailure(error.message)
 
@@ -141,16 +163,20 @@ async def _ask_runners(
     return answers
 
 
-def _chosen_members(request: ForecastRequest, model_set: ModelSet) -> tuple[str, ...]:
-    """Members in published order; raises UnknownModel."""
-    if request.models is None:
-        return model_set.names
-    for name in request.models:
+def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model_set: ModelSet) -> tuple[str, ...]:
+    """Members to ask, in published order: those named, or all with a weight, as far as the bars can feed them.
+
+    Raises UnknownModel, or InvalidRequest where the bars can feed none of those named.
+    """
+    for name in request.models or ():
         if name not in model_set.names:
             raise UnknownModel(f"unknown model {name!r}; published are {', '.join(model_set.names)}")
-    return tuple(name for name in model_set.names if name in request.models)
-
-
-def _error(found: Bars | DeepFinanceError) -> DeepFinanceError:
-    assert isinstance(found, DeepFinanceError)
-    return found
+    names = model_set.weighted(kind) if request.models is None else request.models
+    named = [member for member in model_set.members if member.name in names]
+    chosen = tuple(member.name for member in named if member.fits(has_ranges))
+    if not chosen:
+        problem = (
+            f"{', '.join(request.models or ())} needs open, high, low and volume; {request.symbol} has closes alone"
+        )
+        raise InvalidRequest(problem, [ErrorDetail("models", problem)])
+    return chosen

@@ -6,13 +6,15 @@ Both ways run ``_panel`` below; a row is the same to the last bit either way.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from contracts import Bars, FeatureMatrix, Floats, Ints, Times
+from contracts import Bars, FeatureMatrix, Floats, Floats32, Ints, Times
 from errors import UnusableSeries
 from features import returns as f
+from features.ranges import RANGE_FEATURES, RangePanel
 from features.spec import (
     BARS_NEEDED,
     FEATURES,
@@ -30,27 +32,51 @@ SMALLEST_SIGMA = 1e-5
 
 
 def latest_inputs(series: Sequence[Bars]) -> FeatureMatrix:
-    """Inputs at the last bar of each series; all series must be usable (see ``check_usable``)."""
-    tails = [bars.total_return_close[-BARS_NEEDED:] for bars in series]
-    log_price = np.log(np.stack(tails, axis=1))
-    weekday = np.stack([_weekday(bars.times[-BARS_NEEDED:]) for bars in series], axis=1)
-    return panel_inputs(log_price, weekday)
+    """Inputs at the last bar of each series; all must be usable (``check_usable``), and all have ranges or none."""
+    recent = [_recent(bars) for bars in series]
+    log_price = np.stack([part.log_price for part in recent], axis=1)
+    weekday = np.stack([part.weekday for part in recent], axis=1)
+    candles = [part.candles for part in recent if part.candles is not None]
+    stacked = np.stack(candles, axis=2) if len(candles) == len(recent) else None
+    return panel_inputs(log_price, weekday, stacked)
 
 
 def history_inputs(bars: Bars) -> tuple[FeatureMatrix, Ints]:
     """Inputs at every bar that has its warm-up and whose volatility is not zero, and those bars' positions."""
-    log_price = np.log(bars.total_return_close)[:, None]
-    panel = _panel(log_price, _weekday(bars.times)[:, None])
+    whole = _recent(bars, len(bars))
+    panel = _panel(whole.log_price[:, None], whole.weekday[:, None])
     rows = np.arange(WARM_UP, len(bars))
     rows = rows[(panel.sigma[rows, 0] >= SMALLEST_SIGMA)]
-    return _matrix(panel, rows), rows
+    return _matrix(panel, rows, None if whole.candles is None else whole.candles[:, :, None]), rows
 
 
-def panel_inputs(log_price: Floats, weekday: Floats) -> FeatureMatrix:
-    """Inputs at the last bar of a panel: (n_bars, n_series) log prices and weekdays (0 is Monday)."""
+def panel_inputs(log_price: Floats, weekday: Floats, candles: Floats | None = None) -> FeatureMatrix:
+    """Inputs at the last bar of a panel.
+
+    (n_bars, n_series) log prices and weekdays (0 is Monday); ``candles`` (4, n_bars, n_series) are log open, high,
+    low, adjusted like the price, and volume.
+    """
     panel = _panel(log_price, weekday)
-    last = np.array([len(log_price) - 1])
-    return _matrix(panel, last)
+    return _matrix(panel, np.array([len(log_price) - 1]), candles)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recent:
+    """The last bars of one series: log price and weekday (n_bars,), candles (4, n_bars) or None."""
+
+    log_price: Floats
+    weekday: Floats
+    candles: Floats | None
+
+
+def _recent(bars: Bars, count: int = BARS_NEEDED) -> _Recent:
+    log_price = np.log(bars.total_return_close[-count:])
+    candles = None
+    if bars.open is not None and bars.high is not None and bars.low is not None and bars.volume is not None:
+        adjustment = log_price - np.log(bars.close[-count:])
+        prices = [np.log(column[-count:]) + adjustment for column in (bars.open, bars.high, bars.low)]
+        candles = np.stack([*prices, bars.volume[-count:]])
+    return _Recent(log_price, _weekday(bars.times[-count:]), candles)
 
 
 def check_usable(bars: Bars) -> None:
@@ -89,7 +115,7 @@ def _panel(log_price: Floats, weekday: Floats) -> PricePanel:
     return PricePanel(log_price, returns, f.volatility(returns), weekday)
 
 
-def _matrix(panel: PricePanel, rows: Ints) -> FeatureMatrix:
+def _matrix(panel: PricePanel, rows: Ints, candles: Floats | None) -> FeatureMatrix:
     """Rows are (bar, series) with the series running fastest: n_rows = len(rows) * n_series."""
     with np.errstate(invalid="ignore", divide="ignore"):  # warm-up rows, cut away below
         columns = [feature.formula(panel)[rows].reshape(-1) for feature in FEATURES]
@@ -101,7 +127,17 @@ def _matrix(panel: PricePanel, rows: Ints) -> FeatureMatrix:
         windows=windows.astype(np.float32),
         sigma=panel.sigma[rows].reshape(-1),
         regime=regime[rows].reshape(-1),
+        ranges=None if candles is None else _ranges(panel, candles, rows),
     )
+
+
+def _ranges(panel: PricePanel, candles: Floats, rows: Ints) -> Floats32:
+    """(n_rows, n_range_features) from (4, n_bars, n_series) candles."""
+    opening, high, low, volume = candles
+    view = RangePanel(opening, high, low, panel.log_price, volume, panel.sigma)
+    with np.errstate(invalid="ignore", divide="ignore"):  # warm-up rows
+        columns = [feature.formula(view)[rows].reshape(-1) for feature in RANGE_FEATURES]
+    return np.clip(np.stack(columns, axis=1), -LARGEST_VALUE, LARGEST_VALUE).astype(np.float32)
 
 
 def _windows(panel: PricePanel, rows: Ints) -> Floats:

@@ -11,8 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from contracts import Floats
+from contracts import Floats, MemberInput
 from features import returns as f
+from features.ranges import RANGE_FEATURES
 from features.windows import lag
 
 WINDOW_STEPS = 64
@@ -74,7 +75,11 @@ FEATURES: tuple[Feature, ...] = (
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 WARM_UP = max(*(feature.warm_up for feature in FEATURES), f.YEAR + WINDOW_STEPS)
 BARS_NEEDED = WARM_UP + 1
-FLAT_WIDTH = len(FEATURES) + WINDOW_STEPS * len(WINDOW_CHANNELS)
+ROW_WIDTHS: dict[MemberInput, int] = {
+    "tabular": len(FEATURES),
+    "ranges": len(FEATURES) + len(RANGE_FEATURES),
+    "flat": len(FEATURES) + WINDOW_STEPS * len(WINDOW_CHANNELS),
+}
 
 
 def fingerprint() -> str:
@@ -89,12 +94,18 @@ def fingerprint() -> str:
         0.01 * rng.standard_normal((BARS_NEEDED + 5, 1)) * (1 + 0.5 * np.sin(np.arange(BARS_NEEDED + 5) / 40))[:, None]
     )
     weekday = (np.arange(BARS_NEEDED + 5) % 5).astype(np.float64)[:, None]
-    probe = panel_inputs(np.cumsum(steps, axis=0) + 4.0, weekday)
+    log_price = np.cumsum(steps, axis=0) + 4.0
+    spread = np.abs(steps) + 0.005
+    candles = np.stack(
+        [log_price - 0.4 * steps, log_price + spread, log_price - 1.5 * spread, np.exp(10 + 20 * spread)]
+    )
+    probe = panel_inputs(log_price, weekday, candles)
     layout = {
         "features": [(feature.name, feature.warm_up) for feature in FEATURES],
+        "ranges": [(feature.name, feature.warm_up) for feature in RANGE_FEATURES],
         "window": [WINDOW_STEPS, *WINDOW_CHANNELS],
     }
     digest = hashlib.sha256(json.dumps(layout).encode())
-    for values in (probe.tabular, probe.windows, probe.sigma, probe.regime):
+    for values in (probe.tabular, probe.ranges, probe.windows, probe.sigma, probe.regime):
         digest.update((np.round(np.asarray(values, np.float64), 5) + 0.0).tobytes())
     return f"sha256:{digest.hexdigest()}"

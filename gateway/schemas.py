@@ -122,8 +122,10 @@ class Member(Body):
     version: str = Field(description="Version of the model.")
     weight: Probability = Field(description="Weight used, a fraction; 0 for a model that failed.", examples=[0.5])
     price_target: Price | None = Field(description="Its own median price, null if it failed.", examples=[126.3])
-    status: Literal["ok", "failed"] = Field(description="`failed`: left out, and the rest carry its weight.")
-    error: str | None = Field(default=None, description="Why it failed, in words.")
+    status: Literal["ok", "failed", "left_out"] = Field(
+        description="`failed`: no answer, and the rest carry its weight. `left_out`: by rule, as the bars lack what it needs."
+    )
+    error: str | None = Field(default=None, description="Why there is no answer, in words.")
 
 
 class Breakdown(Body):

@@ -30,8 +30,7 @@ def load_model_set(folder: Path) -> ModelSet:
             version=manifest["models_version"],
             grid=grid_of(manifest),
             members=member_specs(manifest),
-            weights=calibration["weights"],
-            calibration=Calibration(**{field.name: calibration[field.name] for field in fields(Calibration)}),
+            calibration={kind: _calibration(kind, calibration) for kind in manifest["kinds"]},
             evidence={name: _table(name, about, evidence) for name, about in manifest["evidence"].items()},
             manifest=manifest,
         )
@@ -39,10 +38,14 @@ def load_model_set(folder: Path) -> ModelSet:
         raise ArtefactError(f"the model set in {folder} lacks {error}; publish it again with `make train`") from None
 
 
-def save_arrays(folder: Path, weights: Floats, calibration: Calibration, evidence: Mapping[str, EvidenceTable]) -> None:
+def save_arrays(folder: Path, calibration: Mapping[str, Calibration], evidence: Mapping[str, EvidenceTable]) -> None:
     """Write the numbers that go with the members; the words go into the manifest."""
-    parts = {field.name: getattr(calibration, field.name) for field in fields(Calibration)}
-    _write_arrays(folder / CALIBRATION_FILE, {"weights": weights} | parts)
+    parts = {
+        f"{kind}.{field.name}": getattr(each, field.name)
+        for kind, each in calibration.items()
+        for field in fields(Calibration)
+    }
+    _write_arrays(folder / CALIBRATION_FILE, parts)
     tables = {
         f"{name}.{part}": np.asarray(getattr(table, part), np.float64)
         for name, table in evidence.items()
@@ -54,6 +57,10 @@ def save_arrays(folder: Path, weights: Floats, calibration: Calibration, evidenc
 def describe_evidence(table: EvidenceTable) -> dict[str, Any]:
     """The words of an evidence table, as the manifest keeps them."""
     return {"scope": table.scope, "window": [day.isoformat() for day in table.window]}
+
+
+def _calibration(kind: str, arrays: Mapping[str, Floats]) -> Calibration:
+    return Calibration(**{field.name: arrays[f"{kind}.{field.name}"] for field in fields(Calibration)})
 
 
 def _table(name: str, about: Mapping[str, Any], arrays: Mapping[str, Floats]) -> EvidenceTable:

@@ -1,14 +1,18 @@
-"""Weights, conformal offsets and the recalibration of the sign, fitted on data later than the members' training."""
+"""Weights, conformal offsets and the recalibration of the sign, fitted on data later than the members' training.
+
+Shares have closes alone in the calibration window, so they give the offsets and the sign for all kinds of series;
+the two indexes have ranges then, and give the weights of the members that use them. Nothing else was seen, so for
+crypto and currencies the spread is kept, the drift is not (see contracts.Calibration).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backtest.splits import Window
-from contracts import Calibration, Floats, MemberSpec, ModelSet
+from contracts import AssetClass, Calibration, Floats, MemberSpec, ModelSet, kind_of
 from ensemble.combine import blend, usable_weights
 from ensemble.conformal import fit_offsets
 from ensemble.direction import fit_recalibration, raw_probability_up
@@ -19,81 +23,130 @@ from training.plan import Plan
 
 REGIME_POINTS = 101
 NO_RECALIBRATION = (0.0, 1.0)
+CLOSES, RANGES = kind_of(AssetClass.EQUITY, False), kind_of(AssetClass.EQUITY, True)
+OTHER_CLOSES, OTHER_RANGES = kind_of(AssetClass.CRYPTO, False), kind_of(AssetClass.CRYPTO, True)
+
+Answers = Mapping[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Calibration rows of several symbols: each member's (n, H, Q) z quantiles, and (n, H) outcomes, NaN if purged."""
+
+    answers: Answers
+    outcomes: Floats
+    regime: Floats
 
 
 def calibrate(
-    histories: Sequence[History],
-    answers: Sequence[Mapping[str, Floats]],
+    shares: Sequence[tuple[History, Answers]],
+    indexes: Sequence[tuple[History, Answers]],
     members: Sequence[MemberSpec],
     plan: Plan,
 ) -> ModelSet:
-    """A model set with everything but evidence. ``answers`` are the members' z quantiles for each history."""
-    window, grid = plan.windows.calibration, plan.grid
+    """A model set with everything but evidence, from histories and the members' z quantiles for them."""
     names = [member.name for member in members]
-    inside = [history.inside(window, grid.horizons) for history in histories]
-    rows = [np.flatnonzero(usable.any(axis=1)) for usable in inside]
-    z = [np.where(usable, history.z(grid), np.nan) for history, usable in zip(histories, inside, strict=True)]
-    outcomes = np.concatenate([each[at] for each, at in zip(z, rows, strict=True)])
-    pooled = {name: np.concatenate([each[name][at] for each, at in zip(answers, rows, strict=True)]) for name in names}
-    regime = np.concatenate([history.matrix.regime[at] for history, at in zip(histories, rows, strict=True)])
-    weights = _weights(pooled, outcomes, grid.levels)
-    subsets = [[name for i, name in enumerate(names) if mask >> i & 1] for mask in range(1, 2 ** len(names))]
-    offsets = [_offsets(alive, names, pooled, weights, outcomes, grid.levels) for alive in subsets]
-    draft = ModelSet(
-        version="draft",
-        grid=grid,
-        members=tuple(members),
-        weights=weights,
-        calibration=Calibration(
-            offsets=np.stack(offsets),
-            direction=np.tile(NO_RECALIBRATION, (grid.horizons[-1], 1)),
-            regime=np.quantile(regime, np.linspace(0, 1, REGIME_POINTS)),
-        ),
-        evidence={},
-        manifest={},
-    )
+    closes, ranges = _pool(shares, plan), _pool(indexes, plan)
+    plain = _weights(closes, names, plan)
+    draft = _draft(members, plan, plain, _offsets(closes, names, plain, plan), closes.regime)
+    fitted = replace(draft.calibration[CLOSES], direction=_direction(shares, draft, plan))
+    with_ranges = _with_ranges(fitted, _weights(ranges, names, plan), members)
     return replace(
-        draft, calibration=replace(draft.calibration, direction=_direction(histories, answers, draft, window))
+        draft,
+        calibration={
+            CLOSES: fitted,
+            RANGES: with_ranges,
+            OTHER_CLOSES: _driftless(fitted),
+            OTHER_RANGES: _driftless(with_ranges),
+        },
     )
 
 
-def _weights(pooled: Mapping[str, Floats], outcomes: Floats, levels: Sequence[float]) -> Floats:
-    """(n_members, n_horizons), one simplex per horizon."""
-    columns = []
-    for i in range(outcomes.shape[1]):
-        known = ~np.isnan(outcomes[:, i])
-        columns.append(fit_weights([each[known, i] for each in pooled.values()], outcomes[known, i], levels))
-    return np.stack(columns, axis=1)
+def _draft(
+    members: Sequence[MemberSpec], plan: Plan, weights: Floats, offsets: tuple[Floats, Floats], regime: Floats
+) -> ModelSet:
+    calibration = Calibration(
+        weights=weights,
+        masks=offsets[0],
+        offsets=offsets[1],
+        direction=np.tile(NO_RECALIBRATION, (plan.grid.horizons[-1], 1)),
+        regime=np.quantile(regime, np.linspace(0, 1, REGIME_POINTS)),
+        drift=np.array(1.0),
+    )
+    return ModelSet("draft", plan.grid, tuple(members), {CLOSES: calibration}, {}, {})
 
 
-def _offsets(
-    alive: Sequence[str],
-    names: Sequence[str],
-    pooled: Mapping[str, Floats],
-    weights: Floats,
-    outcomes: Floats,
-    levels: Sequence[float],
-) -> Floats:
-    """(n_horizons, n_levels) conformal offsets for one subset of the members."""
-    blended = blend([pooled[name] for name in alive], usable_weights(weights, names, alive, None))
-    return np.stack([fit_offsets(outcomes[:, i], blended[:, i], levels) for i in range(outcomes.shape[1])])
+def _driftless(calibration: Calibration) -> Calibration:
+    neutral = np.tile(NO_RECALIBRATION, (len(calibration.direction), 1))
+    return replace(calibration, direction=neutral, drift=np.array(0.0))
 
 
-def _direction(
-    histories: Sequence[History], answers: Sequence[Mapping[str, Floats]], draft: ModelSet, window: Window
-) -> Floats:
+def _pool(parts: Sequence[tuple[History, Answers]], plan: Plan) -> Pool:
+    """The rows inside the calibration window; of the members, those that every symbol can feed."""
+    kept: list[tuple[Answers, Floats, Floats]] = []
+    for history, answers in parts:
+        inside = history.inside(plan.windows.calibration, plan.grid.horizons)
+        rows = np.flatnonzero(inside.any(axis=1))
+        outcomes = np.where(inside, history.z(plan.grid), np.nan)[rows]
+        kept.append(({name: z[rows] for name, z in answers.items()}, outcomes, history.matrix.regime[rows]))
+    common = [name for name in kept[0][0] if all(name in answers for answers, _, _ in kept)]
+    return Pool(
+        {name: np.concatenate([answers[name] for answers, _, _ in kept]) for name in common},
+        np.concatenate([outcomes for _, outcomes, _ in kept]),
+        np.concatenate([regime for _, _, regime in kept]),
+    )
+
+
+def _weights(pool: Pool, names: Sequence[str], plan: Plan) -> Floats:
+    """(n_members, n_horizons), one simplex a horizon; zero for members that the pool cannot feed."""
+    weights = np.zeros((len(names), len(plan.grid.horizons)))
+    fed = [names.index(name) for name in pool.answers]
+    for i in range(len(plan.grid.horizons)):
+        known = ~np.isnan(pool.outcomes[:, i])
+        quantiles = [z[known, i] for z in pool.answers.values()]
+        weights[fed, i] = fit_weights(quantiles, pool.outcomes[known, i], plan.grid.levels)
+    return weights
+
+
+def _offsets(pool: Pool, names: Sequence[str], weights: Floats, plan: Plan) -> tuple[Floats, Floats]:
+    """(n_subsets,) masks and their (n_subsets, n_horizons, n_levels) offsets: every subset of the members that have
+    weight, and each member alone."""
+    weighted = [name for name, row in zip(names, weights, strict=True) if row.any()]
+    subsets = [tuple(name for i, name in enumerate(weighted) if mask >> i & 1) for mask in range(1, 2 ** len(weighted))]
+    subsets = list(dict.fromkeys([*subsets, *((name,) for name in pool.answers)]))
+    offsets = []
+    for alive in subsets:
+        blended = blend([pool.answers[name] for name in alive], usable_weights(weights, names, alive, None))
+        offsets.append(
+            [fit_offsets(pool.outcomes[:, i], blended[:, i], plan.grid.levels) for i in range(len(weights[0]))]
+        )
+    masks = [sum(1 << names.index(name) for name in alive) for alive in subsets]
+    return np.array(masks, np.float64), np.array(offsets)
+
+
+def _with_ranges(closes: Calibration, weights: Floats, members: Sequence[MemberSpec]) -> Calibration:
+    """Offsets for subsets with members that use ranges: those of the rest of the subset, which shares were measured
+    on; zero for a member that uses ranges alone."""
+    using = [1 << i for i, member in enumerate(members) if not member.fits(has_ranges=False)]
+    masks, offsets = list(closes.masks), list(closes.offsets)
+    for bit in using:
+        masks += [mask + bit for mask in masks] + [float(bit)]
+        offsets += [*offsets, np.zeros_like(offsets[0])]
+    return replace(closes, weights=weights, masks=np.array(masks), offsets=np.array(offsets))
+
+
+def _direction(shares: Sequence[tuple[History, Answers]], draft: ModelSet, plan: Plan) -> Floats:
     """(n_steps, 2) intercept and slope of the sign's recalibration at every horizon."""
-    steps = np.arange(1, draft.grid.horizons[-1] + 1)
+    steps = np.arange(1, plan.grid.horizons[-1] + 1)
     probabilities, rose = [], []
-    for history, members in zip(histories, answers, strict=True):
-        inside = history.inside(window, steps)
+    for history, answers in shares:
+        inside = history.inside(plan.windows.calibration, steps)
         rows = np.flatnonzero(inside[:, 0])
-        matrix = history.matrix.take(rows)
-        spread = distribution(draft, {name: z[rows] for name, z in members.items()}, matrix)
+        chosen = {name: answers[name][rows] for name in draft.weighted(CLOSES)}
+        spread = distribution(draft, CLOSES, chosen, history.matrix.take(rows))
         probabilities.append(np.where(inside[rows], raw_probability_up(spread.surfaces, spread.levels), np.nan))
         rose.append((history.returns[rows] > 0).astype(np.float64))
     probability, outcome = np.concatenate(probabilities), np.concatenate(rose)
     known = ~np.isnan(probability)
-    return np.array(
-        [fit_recalibration(probability[known[:, i], i], outcome[known[:, i], i]) for i in range(len(steps))]
-    )
+    fitted = [fit_recalibration(probability[known[:, i], i], outcome[known[:, i], i]) for i in range(len(steps))]
+    return np.array(fitted)

@@ -14,7 +14,9 @@ def model_card(published: ModelSet) -> str:
     manifest = cast(Mapping[str, Any], published.manifest)
     windows = manifest["windows"]
     members = "\n".join(
-        f"| {m['name']} | {m['version']} | `{m['file']}` | {_span(manifest['weights'][m['name']])} |"
+        f"| {m['name']} | {m['version']} | `{m['file']}` | "
+        + " | ".join(_span(manifest["weights"][kind][m["name"]]) for kind in STOCKS)
+        + " |"
         for m in manifest["members"]
     )
     tables = "\n\n".join(
@@ -31,9 +33,14 @@ def model_card(published: ModelSet) -> str:
         horizons=", ".join(map(str, manifest["grid"]["horizons"])),
         fingerprint=manifest["features"]["fingerprint"],
         n_features=len(manifest["features"]["names"]),
+        n_ranges=len(manifest["features"]["ranges"]),
         members=members,
         tables=tables,
     )
+
+
+# Crypto and currencies use the same weights.
+STOCKS = ("stocks", "stocks with ranges")
 
 
 def _span(weights: list[float]) -> str:
@@ -45,13 +52,14 @@ CARD = """# Model set {version}
 Forecasts the distribution of the cumulative log return 1 to 90 bars ahead, for any symbol with daily closes. Made by
 `make train`; this page is written by it from `manifest.json`.
 
-| member | version | file | weight over the horizons |
-|---|---|---|---|
+| member | version | file | weight over the horizons, closes alone | with open, high, low and volume |
+|---|---|---|---|---|
 {members}
 
 - **Target**: return over h bars in units of current volatility, z = r / (sigma sqrt(h)), quantiles at horizons
   {horizons}, interpolated between.
-- **Inputs**: {n_features} scale-free features of the closes alone and the last 64 bars; fingerprint `{fingerprint}`.
+- **Inputs**: {n_features} scale-free features of the closes and the last 64 bars; for `har_range` {n_ranges} more of
+  open, high, low and volume. Fingerprint `{fingerprint}`.
 - **Data**: {symbols}.
 - **Windows**: members fitted on {training}; weights and calibration on {calibration}; scores below measured on
   {evidence}, or as stated. An outcome must lie inside its window, so nothing is fitted on prices of the next.

@@ -1,4 +1,4 @@
-"""`make evaluate`: walk-forward scores of the published set through the code that serves. No training, no look-ahead."""
+"""`make evaluate`: walk-forward scores of the published set, through the code that serves, without training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from market.bundled import BundledSource
 from market.files import FilesSource
 from runners.artefact import verify_file
 from runners.model_set import load_model_set
-from training.evidence import base_rates, scored_history
+from training.evidence import base_rates, scored_history, weighted_only
 from training.history import History, load_histories
 from training.plan import Windows
 from training.predictions import predictor
@@ -41,7 +41,8 @@ def evaluate(
     steps = np.asarray(horizons)
     scored: list[tuple[History, Scored]] = []
     for history in track(histories, "forecasting", console=CONSOLE, disable=not CONSOLE.is_terminal):
-        found = scored_history(history, predict(history.matrix), model_set, window, steps)
+        answers = weighted_only(history, predict(history.matrix), model_set)
+        found = scored_history(history, answers, model_set, window, steps)
         if found is not None:
             scored.append((history, found[0]))
 

@@ -10,7 +10,7 @@ from backtest.baselines import ewma_gaussian, random_walk
 from backtest.measure import Scored, against, coverage, direction_score, pooled, score_forecasts
 from backtest.score import SCORED_LEVELS
 from backtest.splits import Window
-from contracts import EvidenceTable, Floats, Ints, ModelSet
+from contracts import EvidenceTable, Floats, Ints, ModelSet, kind_of
 from ensemble.distribution import distribution
 from training.history import History
 from training.scoreboard import Row, score_rows
@@ -35,7 +35,8 @@ def scored_history(
     rows = np.flatnonzero(inside.any(axis=1))
     if not rows.size:
         return None
-    spread = distribution(model_set, {name: z[rows] for name, z in answers.items()}, history.matrix.take(rows))
+    kind = kind_of(history.asset_class, history.bars.has_ranges)
+    spread = distribution(model_set, kind, {name: z[rows] for name, z in answers.items()}, history.matrix.take(rows))
     outcomes = np.where(inside[rows], history.returns[rows][:, horizons - 1], np.nan)
     references = dict(baselines or baseline_quantiles(history, rows, horizons))
     scored = score_forecasts(
@@ -65,21 +66,35 @@ def measure_evidence(
     window: Window,
     scope: str,
 ) -> EvidenceTable:
-    """Every horizon and every non-empty subset of the members, pooled over the symbols."""
+    """Every horizon and the subsets of ``measured_masks``, pooled over the symbols."""
     horizons = np.arange(1, model_set.grid.horizons[-1] + 1)
-    subsets = range(1, 2 ** len(model_set.names))
-    per_subset: dict[int, list[Scored]] = {mask: [] for mask in subsets}
+    masks = measured_masks(model_set, kind_of(histories[0].asset_class, histories[0].bars.has_ranges), answers[0])
+    per_mask: dict[int, list[Scored]] = {mask: [] for mask in masks}
     for history, members in zip(histories, answers, strict=True):
         references: Mapping[str, Floats] | None = None
-        for mask in subsets:
+        for mask in masks:
             chosen = {name: members[name] for i, name in enumerate(model_set.names) if mask >> i & 1}
             found = scored_history(history, chosen, model_set, window, horizons, references)
             if found is not None:
                 references = found[1]
-                per_subset[mask].append(found[0])
-    tables = [_subset_table(pooled(per_subset[mask]), horizons) for mask in subsets]
-    everyone = pooled(per_subset[subsets[-1]])
-    return _evidence_table(tables, everyone, base_rates(histories, window, horizons), horizons, scope)
+                per_mask[mask].append(found[0])
+    everyone = pooled(per_mask[masks[0]])
+    tables = [_subset_table(pooled(per_mask[mask]), horizons) for mask in masks]
+    return _evidence_table(masks, tables, everyone, base_rates(histories, window, horizons), horizons, scope)
+
+
+def weighted_only(history: History, answers: Mapping[str, Floats], model_set: ModelSet) -> dict[str, Floats]:
+    """Of a history's answers, those of the members that serve it by default."""
+    weighted = model_set.weighted(kind_of(history.asset_class, history.bars.has_ranges))
+    return {name: z for name, z in answers.items() if name in weighted}
+
+
+def measured_masks(model_set: ModelSet, kind: str, answers: Mapping[str, Floats]) -> list[int]:
+    """All members with weight (first), all of them but one, and each member alone: what a plain request, one failure
+    or a request for one model leads to."""
+    weighted = [model_set.mask([name]) for name in model_set.weighted(kind)]
+    everyone, alone = sum(weighted), [model_set.mask([name]) for name in answers]
+    return list(dict.fromkeys([everyone, *(everyone - bit for bit in weighted if everyone != bit), *alone]))
 
 
 def evidence_rows(
@@ -93,7 +108,8 @@ def evidence_rows(
     parts = [
         found[0]
         for history, members in zip(histories, answers, strict=True)
-        if (found := scored_history(history, members, model_set, window, horizons)) is not None
+        if (found := scored_history(history, weighted_only(history, members, model_set), model_set, window, horizons))
+        is not None
     ]
     if not parts:
         return []
@@ -108,13 +124,19 @@ def _subset_table(scored: Scored, horizons: Ints) -> tuple[Floats, Floats, Float
 
 
 def _evidence_table(
-    tables: Sequence[tuple[Floats, Floats, Floats]], everyone: Scored, base_rates: Floats, horizons: Ints, scope: str
+    masks: Sequence[int],
+    tables: Sequence[tuple[Floats, Floats, Floats]],
+    everyone: Scored,
+    base_rates: Floats,
+    horizons: Ints,
+    scope: str,
 ) -> EvidenceTable:
     signs = [direction_score(everyone, i, int(horizon), float(base_rates[i])) for i, horizon in enumerate(horizons)]
     known = ~np.isnan(everyone.outcomes)
     first = everyone.origins.min().astype("datetime64[D]").item()
     last = everyone.origins.max().astype("datetime64[D]").item()
     return EvidenceTable(
+        masks=np.array(masks, np.float64),
         cover_levels=COVER_LEVELS,
         coverage=np.stack([table[0] for table in tables]),
         skill=np.stack([table[1] for table in tables]),

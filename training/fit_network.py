@@ -114,7 +114,7 @@ def _rows(histories: Sequence[History], plan: Plan, stride: int, *, before: bool
         ends = history.ends[:, np.asarray(plan.grid.horizons) - 1]
         usable = inside & ((ends < split) if before else (history.origins >= split)[:, None])
         rows = np.flatnonzero(usable.any(axis=1))[::stride]
-        inputs.append(history.matrix.flat()[rows])
+        inputs.append(history.matrix.take(rows).rows_for("flat"))
         outcomes.append(np.where(usable, history.z(plan.grid), np.nan)[rows].astype(np.float32))
     return Rows(torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(outcomes)))
 

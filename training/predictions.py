@@ -12,7 +12,8 @@ from runners.members import Member, load_member
 
 CHUNK = 2048
 
-# What evaluation is given: inputs of one symbol -> each member's (n_rows, n_horizons, n_levels) z quantiles.
+# What evaluation is given: inputs of one symbol -> (n_rows, n_horizons, n_levels) z quantiles of each member that
+# they can feed.
 Predict = Callable[[FeatureMatrix], dict[str, Floats]]
 
 
@@ -21,11 +22,12 @@ def predictor(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> Predict:
     members = [load_member(spec, grid, folder / spec.file) for spec in specs]
 
     def predict(matrix: FeatureMatrix) -> dict[str, Floats]:
-        return {member.spec.name: _in_chunks(member, matrix) for member in members}
+        has_ranges = matrix.ranges is not None
+        return {member.spec.name: _in_chunks(member, matrix) for member in members if member.spec.fits(has_ranges)}
 
     return predict
 
 
 def _in_chunks(member: Member, matrix: FeatureMatrix) -> Floats:
-    rows = matrix.tabular if member.spec.takes == "tabular" else matrix.flat()
+    rows = matrix.rows_for(member.spec.takes)
     return np.concatenate([member.predict(rows[i : i + CHUNK]) for i in range(0, len(rows), CHUNK)])

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from contracts import MemberSpec, ModelSet
-from features.spec import FEATURE_NAMES, FLAT_WIDTH, fingerprint
+from contracts import MemberInput, MemberKind, MemberSpec, ModelSet
+from features.ranges import RANGE_NAMES
+from features.spec import FEATURE_NAMES, ROW_WIDTHS, fingerprint
 from runners.artefact import MANIFEST
 from runners.model_set import describe_evidence, save_arrays
 from training.card import model_card
@@ -23,12 +24,10 @@ from training.plan import Plan
 LIBRARIES = ("numpy", "scipy", "xgboost-cpu", "torch", "onnx", "onnxruntime")
 
 
-def member_spec(name: str, path: Path, kind: Literal["xgboost", "onnx"]) -> MemberSpec:
+def member_spec(name: str, path: Path, kind: MemberKind, takes: MemberInput) -> MemberSpec:
     """What the manifest says of a fitted member; its version is the start of its file's hash."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    width = len(FEATURE_NAMES) if kind == "xgboost" else FLAT_WIDTH
-    takes: Literal["tabular", "flat"] = "tabular" if kind == "xgboost" else "flat"
-    return MemberSpec(name, digest[:12], path.name, f"sha256:{digest}", kind, takes, width)
+    return MemberSpec(name, digest[:12], path.name, f"sha256:{digest}", kind, takes, ROW_WIDTHS[takes])
 
 
 def publish(
@@ -40,7 +39,7 @@ def publish(
     scores: Mapping[str, Any],
 ) -> ModelSet:
     """Complete ``staging`` (which holds the members' files) and move it to ``target``; returns the set as published."""
-    save_arrays(staging, model_set.weights, model_set.calibration, model_set.evidence)
+    save_arrays(staging, model_set.calibration, model_set.evidence)
     manifest = _manifest(staging, model_set, histories, plan, scores)
     published = replace(model_set, version=manifest["models_version"], manifest=manifest)
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
@@ -57,10 +56,14 @@ def _manifest(
     windows = plan.windows
     return {
         "models_version": f"{windows.evidence.end:%Y%m%d}-{content.hexdigest()[:10]}",
-        "features": {"fingerprint": fingerprint(), "names": list(FEATURE_NAMES)},
+        "features": {"fingerprint": fingerprint(), "names": list(FEATURE_NAMES), "ranges": list(RANGE_NAMES)},
         "grid": asdict(model_set.grid),
         "members": [asdict(member) for member in model_set.members],
-        "weights": {m.name: model_set.weights[i].tolist() for i, m in enumerate(model_set.members)},
+        "kinds": list(model_set.calibration),
+        "weights": {
+            kind: {member.name: each.weights[i].tolist() for i, member in enumerate(model_set.members)}
+            for kind, each in model_set.calibration.items()
+        },
         "files": arrays,
         "windows": {
             name: [getattr(windows, name).start.isoformat(), getattr(windows, name).end.isoformat()]

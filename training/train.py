@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from contracts import AssetClass, EvidenceTable, Floats, MemberSpec, ModelSet
+from contracts import AssetClass, EvidenceTable, Floats, MemberInput, MemberKind, MemberSpec, ModelSet
 from market.bundled import BundledSource
 from market.files import FilesSource
 from market.source import Source
@@ -23,68 +23,95 @@ from training.history import History, load_histories
 from training.plan import Plan
 from training.predictions import predictor
 from training.publish import member_spec, publish
+from training.sample_stocks import SampleStocks
 
 CONSOLE = Console(highlight=False)
 DEFAULT_TARGET = Path(__file__).parent.parent / "models_store" / "current"
 
 
-def train(histories: Sequence[History], plan: Plan, staging: Path, target: Path) -> ModelSet:
-    """The whole run on prepared histories; the published set."""
-    positions = [i for i, history in enumerate(histories) if history.asset_class is AssetClass.EQUITY]
-    shares = [histories[i] for i in positions]
+@dataclass(frozen=True, slots=True)
+class MemberPlan:
+    """A member to fit: what file, what it takes, and which histories it learns from."""
+
+    name: str
+    file: str
+    kind: MemberKind
+    takes: MemberInput
+
+
+MEMBERS = (
+    MemberPlan("xgboost", "xgboost.ubj", "xgboost", "tabular"),
+    MemberPlan("lstm", "lstm.onnx", "onnx", "flat"),
+    MemberPlan("transformer", "transformer.onnx", "onnx", "flat"),
+    MemberPlan("har", "har.npz", "linear", "tabular"),
+    MemberPlan("har_range", "har_range.npz", "linear", "ranges"),
+)
+
+
+def train(
+    histories: Sequence[History], candles: Sequence[History], plan: Plan, staging: Path, target: Path
+) -> ModelSet:
+    """The whole run on prepared histories; the published set. ``candles`` are only learned from, by `har_range`."""
     staging.mkdir(parents=True, exist_ok=True)
-    with _step(f"fit three members on {len(shares)} symbols"):
-        members = _fit(shares, plan, staging)
+    shares = [history for history in histories if history.asset_class is AssetClass.EQUITY]
+    ranged = [history for history in [*histories, *candles] if history.bars.has_ranges]
+    with _step(f"fit {len(MEMBERS)} members on {len(shares)} shares, {len(ranged)} series with ranges"):
+        members = _fit(shares, ranged, plan, staging)
     with _step("answer all histories"):
         predict = predictor(members, plan.grid, staging)
-        answers = [predict(history.matrix) for history in histories]
+        answered = [(history, predict(history.matrix)) for history in histories]
     with _step("fit weights and calibration"):
-        model_set = calibrate(shares, [answers[i] for i in positions], members, plan)
+        closes = [pair for pair in answered if pair[0].asset_class is AssetClass.EQUITY]
+        indexes = [pair for pair in answered if pair[0].bars.has_ranges]
+        model_set = calibrate(closes, indexes, members, plan)
     with _step("measure"):
-        evidence, scores = _measure(histories, answers, model_set, plan)
+        evidence, scores = _measure(answered, model_set, plan)
     return publish(staging, target, replace(model_set, evidence=evidence), histories, plan, scores)
 
 
-def _fit(shares: Sequence[History], plan: Plan, staging: Path) -> list[MemberSpec]:
+def _fit(shares: Sequence[History], ranged: Sequence[History], plan: Plan, staging: Path) -> list[MemberSpec]:
     """Members in published order, two fits at a time: each uses one thread, so the numbers do not depend on timing."""
-    files = {"xgboost": "xgboost.ubj", "lstm": "lstm.onnx", "transformer": "transformer.onnx"}
     with ProcessPoolExecutor(max_workers=2) as pool:
-        jobs = [pool.submit(_fit_one, name, shares, plan, staging / file) for name, file in files.items()]
+        jobs = [
+            pool.submit(_fit_one, member, ranged if member.takes == "ranges" else shares, plan, staging / member.file)
+            for member in MEMBERS
+        ]
         for job in jobs:
             job.result()
-    return [
-        member_spec(name, staging / file, "xgboost" if name == "xgboost" else "onnx") for name, file in files.items()
-    ]
+    return [member_spec(member.name, staging / member.file, member.kind, member.takes) for member in MEMBERS]
 
 
-def _fit_one(name: str, shares: Sequence[History], plan: Plan, path: Path) -> None:
-    if name == "xgboost":
+def _fit_one(member: MemberPlan, histories: Sequence[History], plan: Plan, path: Path) -> None:
+    if member.kind == "xgboost":
         from training.fit_xgboost import fit_xgboost
 
-        fit_xgboost(shares, plan, path)
+        fit_xgboost(histories, plan, path)
+    elif member.kind == "linear":
+        from training.fit_linear import fit_linear
+
+        fit_linear(member.takes, histories, plan, path)
     else:
         from training.fit_network import fit_network
 
-        fit_network(name, shares, plan, path, report=CONSOLE.print)
+        fit_network(member.name, histories, plan, path, report=CONSOLE.print)
+    CONSOLE.print(f"{member.name}: fitted")
 
 
 def _measure(
-    histories: Sequence[History], answers: Sequence[Mapping[str, Floats]], model_set: ModelSet, plan: Plan
+    answered: Sequence[tuple[History, Mapping[str, Floats]]], model_set: ModelSet, plan: Plan
 ) -> tuple[dict[str, EvidenceTable], dict[str, list[dict[str, object]]]]:
     """Evidence and scores for each asset class that has outcomes in a window later than the members' training."""
     tables, scores = {}, {}
-    for asset_class in dict.fromkeys(history.asset_class for history in histories):
-        chosen = [i for i, history in enumerate(histories) if history.asset_class is asset_class]
-        own, theirs = [histories[i] for i in chosen], [answers[i] for i in chosen]
+    for asset_class in dict.fromkeys(history.asset_class for history, _ in answered):
+        own = [history for history, _ in answered if history.asset_class is asset_class]
+        theirs = [answers for history, answers in answered if history.asset_class is asset_class]
         window = plan.windows.evidence
         if not any(history.inside(window, plan.grid.horizons).any() for history in own):
             window = plan.windows.calibration
         symbols = ", ".join(history.bars.symbol for history in own)
         scope = f"{asset_class}: {symbols}; origins and outcomes {window.start} to {window.end}"
         if window is plan.windows.calibration:
-            scope += (
-                " (later than the members' training, the same years as calibration, which did not use these symbols)"
-            )
+            scope += " (later than the members' training, in the years of calibration)"
         tables[str(asset_class)] = measure_evidence(own, theirs, model_set, window, scope)
         scores[str(asset_class)] = evidence_rows(own, theirs, model_set, window, np.array(plan.grid.horizons))
     return tables, scores
@@ -112,7 +139,8 @@ def main() -> None:
         histories, refused = load_histories(source, plan.grid.horizons[-1])
     for symbol, reason in refused.items():
         CONSOLE.print(f"left out: {symbol}: {reason}")
-    published = train(histories, plan, options.out.with_name(options.out.name + ".new"), options.out)
+    candles = [] if options.data_dir else load_histories(SampleStocks(), plan.grid.horizons[-1])[0]
+    published = train(histories, candles, plan, options.out.with_name(options.out.name + ".new"), options.out)
     CONSOLE.print((options.out / "MODEL_CARD.md").read_text(), markup=False)
     CONSOLE.print(f"published {published.version} to {options.out}")
 
