@@ -22,6 +22,7 @@ from features.spec import (
     WINDOW_STEPS,
     PricePanel,
 )
+from features.windows import rolling_min
 
 # Refusals, stated in docs/features.md.
 LONGEST_GAP_DAYS = 30
@@ -38,11 +39,16 @@ def latest_inputs(series: Sequence[Bars]) -> FeatureMatrix:
 
 
 def history_inputs(bars: Bars) -> tuple[FeatureMatrix, Ints]:
-    """Inputs at every bar that has its warm-up and whose volatility is not zero, and those bars' positions."""
+    """Inputs at every bar that has its warm-up and a volatility, and those bars' positions.
+
+    A year without a move has volatility zero, to which no ratio can be taken: bars are left out until the whole
+    window has moved again. Of the other refusals of ``check_usable`` none is applied here.
+    """
     log_price = np.log(bars.total_return_close)[:, None]
     panel = _panel(log_price, _weekday(bars.times)[:, None])
+    moved = (panel.sigma >= SMALLEST_SIGMA) & (rolling_min(panel.sigma, WINDOW_STEPS) > 0)
     rows = np.arange(WARM_UP, len(bars))
-    rows = rows[(panel.sigma[rows, 0] >= SMALLEST_SIGMA)]
+    rows = rows[moved[rows, 0]]
     return _matrix(panel, rows), rows
 
 
