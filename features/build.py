@@ -27,6 +27,8 @@ from features.windows import rolling_min
 # Refusals, stated in docs/features.md.
 LONGEST_GAP_DAYS = 30
 SMALLEST_MOVING_SHARE = 0.5
+# Volatility halves every 22 bars of a standstill, so the day trading resumes would find far too narrow an interval.
+LONGEST_STANDSTILL = 20
 SMALLEST_SIGMA = 1e-5
 
 
@@ -78,6 +80,10 @@ def check_usable(bars: Bars) -> None:
         raise UnusableSeries(
             f"{bars.symbol} moved on only {moving:.0%} of its last {BARS_NEEDED} bars; "
             f"at least {SMALLEST_MOVING_SHARE:.0%} is needed"
+        )
+    if not returns[-LONGEST_STANDSTILL:].any():
+        raise UnusableSeries(
+            f"{bars.symbol} has not moved for its last {LONGEST_STANDSTILL} bars: trading seems to have been halted"
         )
     if f.volatility(np.concatenate([[np.nan], returns]))[-1] < SMALLEST_SIGMA:
         raise UnusableSeries(f"{bars.symbol} has stopped moving: its current volatility is zero")
