@@ -130,15 +130,14 @@ class Forecaster:
 
     def _member_report(self, spec: MemberSpec) -> MemberReport:
         published = self._model_set
-        entry = next(it for it in _part(published.manifest, "members") if it["name"] == spec.name)
         return MemberReport(
             name=spec.name,
             version=spec.version,
             kind=spec.kind,
-            sha256=spec.sha256,
+            sha256=spec.sha256.removeprefix("sha256:"),
             weights=published.weights[published.names.index(spec.name)].tolist(),
-            training_window=entry.get("training_window"),
-            scores=entry.get("scores", {}),
+            training_window=_part(published.manifest, "windows").get("training"),
+            scores=_part(_part(published.manifest, "scores"), spec.name),
         )
 
 

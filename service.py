@@ -23,7 +23,7 @@ from gateway.routes import build_routes
 from gateway.schemas import BatchRequest, BatchResponse, PredictRequest, PredictResponse
 from logs import configure_logging
 from market.source import Source
-from runners.artefact import read_member
+from runners.artefact import verify_model_set
 from runners.coalesce import Call, CoalescingRunner, Limits
 from runners.lstm_runner import LstmRunner
 from runners.store import declared_model_set
@@ -79,9 +79,7 @@ class DeepFinance:
         """Before any process starts: refuse what could not work, in words and without a trace."""
         try:
             settings = load_settings()
-            folder = Path(MODEL_SET.resolve().path)
-            for name in ("xgboost", "lstm", "transformer"):
-                read_member(folder, name)
+            verify_model_set(Path(MODEL_SET.resolve().path))
         except ConfigurationError as error:
             raise BentoMLConfigException(error.message) from None
         for warning in settings.warnings:

@@ -24,10 +24,13 @@ from features.spec import (
     WINDOW_STEPS,
     PricePanel,
 )
+from features.windows import rolling_min
 
 # Refusals, stated in docs/features.md.
 LONGEST_GAP_DAYS = 30
 SMALLEST_MOVING_SHARE = 0.5
+# Volatility halves every 22 bars of a standstill, so the day trading resumes would find far too narrow an interval.
+LONGEST_STANDSTILL = 20
 SMALLEST_SIGMA = 1e-5
 
 
@@ -42,11 +45,16 @@ def latest_inputs(series: Sequence[Bars]) -> FeatureMatrix:
 
 
 def history_inputs(bars: Bars) -> tuple[FeatureMatrix, Ints]:
-    """Inputs at every bar that has its warm-up and whose volatility is not zero, and those bars' positions."""
+    """Inputs at every bar that has its warm-up and a volatility, and those bars' positions.
+
+    A year without a move has volatility zero, to which no ratio can be taken: bars are left out until the whole
+    window has moved again. Of the other refusals of ``check_usable`` none is applied here.
+    """
     whole = _recent(bars, len(bars))
     panel = _panel(whole.log_price[:, None], whole.weekday[:, None])
+    moved = (panel.sigma >= SMALLEST_SIGMA) & (rolling_min(panel.sigma, WINDOW_STEPS) > 0)
     rows = np.arange(WARM_UP, len(bars))
-    rows = rows[(panel.sigma[rows, 0] >= SMALLEST_SIGMA)]
+    rows = rows[moved[rows, 0]]
     return _matrix(panel, rows, None if whole.candles is None else whole.candles[:, :, None]), rows
 
 
@@ -98,6 +106,10 @@ def check_usable(bars: Bars) -> None:
         raise UnusableSeries(
             f"{bars.symbol} moved on only {moving:.0%} of its last {BARS_NEEDED} bars; "
             f"at least {SMALLEST_MOVING_SHARE:.0%} is needed"
+        )
+    if not returns[-LONGEST_STANDSTILL:].any():
+        raise UnusableSeries(
+            f"{bars.symbol} has not moved for its last {LONGEST_STANDSTILL} bars: trading seems to have been halted"
         )
     if f.volatility(np.concatenate([[np.nan], returns]))[-1] < SMALLEST_SIGMA:
         raise UnusableSeries(f"{bars.symbol} has stopped moving: its current volatility is zero")

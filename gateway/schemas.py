@@ -123,7 +123,7 @@ class Member(Body):
     weight: Probability = Field(description="Weight used, a fraction; 0 for a model that failed.", examples=[0.5])
     price_target: Price | None = Field(description="Its own median price, null if it failed.", examples=[126.3])
     status: Literal["ok", "failed", "left_out"] = Field(
-        description="`failed`: no answer, and the rest carry its weight. `left_out`: by rule, as the bars lack what it needs."
+        description="`failed`: no answer, the rest carry its weight. `left_out`: the bars lack what it needs."
     )
     error: str | None = Field(default=None, description="Why there is no answer, in words.")
 

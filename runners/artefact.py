@@ -52,18 +52,21 @@ def grid_of(manifest: Mapping[str, Any]) -> Grid:
 
 def verify_file(folder: Path, spec: MemberSpec) -> Path:
     """The path of the member's file, whose bytes are the ones that were published."""
-    path = folder / spec.file
+    _verify_bytes(folder / spec.file, spec.sha256)
+    return folder / spec.file
+
+
+def _verify_bytes(path: Path, sha256: str) -> None:
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
-        raise ArtefactError(f"the model set lacks {spec.file}; {_ADVICE}") from None
-    expected = spec.sha256.removeprefix("sha256:")
+        raise ArtefactError(f"the model set lacks {path.name}; {_ADVICE}") from None
+    expected = sha256.removeprefix("sha256:")
     if found != expected:
         raise ArtefactError(
-            f"{spec.file} was changed after it was published: sha256 {expected[:12]}... expected, "
+            f"{path.name} was changed after it was published: sha256 {expected[:12]}... expected, "
             f"{found[:12]}... found; {_ADVICE}"
         )
-    return path
 
 
 def verify_fingerprint(manifest: Mapping[str, Any]) -> None:
@@ -83,3 +86,13 @@ def read_member(folder: Path, name: str) -> tuple[MemberSpec, Grid]:
     verify_fingerprint(manifest)
     verify_file(folder, spec)
     return spec, grid_of(manifest)
+
+
+def verify_model_set(folder: Path) -> None:
+    """Refuse the set in ``folder`` unless all of its files are as published and fit this code."""
+    manifest = read_manifest(folder)
+    verify_fingerprint(manifest)
+    for spec in member_specs(manifest):
+        verify_file(folder, spec)
+    for name, sha256 in manifest.get("files", {}).items():
+        _verify_bytes(folder / name, sha256)

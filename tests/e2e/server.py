@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -98,7 +99,7 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, pati
     raise AssertionError(f"the server did not become ready:\n{log.read_text()[-4000:]}")
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[Any]) -> None:
     """End the server in order, and what is left of its processes by their ids."""
     try:
         family = psutil.Process(process.pid).children(recursive=True)

@@ -13,28 +13,8 @@ from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
 
-SYMBOLS = [
-    "AAPL",
-    "AMD",
-    "BAC",
-    "BBY",
-    "CVX",
-    "GE",
-    "HD",
-    "JNJ",
-    "JPM",
-    "KO",
-    "LLY",
-    "MRK",
-    "MSFT",
-    "PEP",
-    "PFE",
-    "PG",
-    "RRC",
-    "UNH",
-    "WMT",
-    "XOM",
-]
+_LISTED = "AAPL AMD BAC BBY CVX GE HD JNJ JPM KO LLY MRK MSFT PEP PFE PG RRC UNH WMT XOM"
+SYMBOLS = tuple(_LISTED.split())
 HORIZONS = (1, 5, 20, 90)
 MODELS = ("xgboost", "lstm", "transformer")
 

@@ -1,0 +1,81 @@
+"""What `make serve` runs, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.server import ROOT, environment, free_port, stop
+
+pytestmark = pytest.mark.e2e
+
+
+def _launcher(tmp_path: Path, model_set_dir: Path, **settings: str) -> subprocess.Popen[str]:
+    env = environment(tmp_path / "unused", MODEL_SET_DIR=str(model_set_dir), STATE_DIR=str(tmp_path), **settings)
+    for name in ("ML_SERVICE_API_KEY", "BENTOML_HOME"):
+        env.pop(name)
+    return subprocess.Popen(
+        [sys.executable, "serve.py"], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_it_prints_a_call_that_works_and_ends_when_asked(tmp_path: Path, model_set_dir: Path):
+    launcher = _launcher(tmp_path, model_set_dir, PORT=str(free_port()))
+    try:
+        banner = _read_until(launcher, "Ctrl-C")
+        (command,) = re.findall(r"^  (curl .*?-d '.*?')$", banner, re.MULTILINE | re.DOTALL)
+        answer = json.loads(subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout)
+        assert answer["symbol"] == "AAPL"
+        assert (tmp_path / "api_key").read_text().strip() in command
+        family = psutil.Process(launcher.pid).children(recursive=True)
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(20) == 0
+        gone, alive = psutil.wait_procs(family, timeout=5)
+        assert len(gone) >= 5
+        assert not alive
+    finally:
+        stop(launcher)
+        if launcher.stdout:
+            launcher.stdout.close()
+
+
+def test_a_wrong_setting_is_told_in_a_line(tmp_path: Path, model_set_dir: Path):
+    launcher = _launcher(tmp_path, model_set_dir, PORT="five")
+    said, _ = launcher.communicate(timeout=30)
+    assert launcher.returncode == 2
+    assert said == "DeepFinance cannot start: PORT: expected a whole number from 1 to 65535, got 'five'\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"ML_SERVICE_API_KEY": ""}, "ML_SERVICE_API_KEY is not set"), ({"RATE_LIMIT": "many"}, "RATE_LIMIT: expected")],
+)
+def test_without_the_launcher_too_it_is_told_without_a_trace(
+    settings: dict[str, str], message: str, tmp_path: Path, model_set_dir: Path
+):
+    env = environment(tmp_path, MODEL_SET_DIR=str(model_set_dir), **settings)
+    command = [sys.executable, "-m", "bentoml", "serve", "service:DeepFinance", "--port", str(free_port())]
+    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode != 0
+    assert message in run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def _read_until(process: subprocess.Popen[str], text: str, patience: float = 90) -> str:
+    assert process.stdout
+    said, end = "", time.monotonic() + patience
+    while text not in said and time.monotonic() < end:
+        line = process.stdout.readline()
+        if not line:
+            break
+        said += line
+    assert text in said, said
+    return said

@@ -1,0 +1,219 @@
+"""Serving and training compute the same rows; what cannot carry a forecast is refused in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from contracts import Bars
+from errors import UnusableSeries
+from features.build import check_usable, history_inputs, latest_inputs
+from features.spec import BARS_NEEDED, FEATURES, LARGEST_VALUE, WARM_UP, WINDOW_STEPS
+from tests.features.guards import assert_same_rows
+from tests.features.series import closes_from, made_bars, returns_like_prices, wandering_bars, weekdays
+
+LENGTH = WARM_UP + 60
+
+
+def test_shapes_and_types():
+    matrix, rows = history_inputs(wandering_bars(LENGTH))
+    assert rows.tolist() == list(range(WARM_UP, LENGTH))
+    assert matrix.tabular.shape == (len(rows), len(FEATURES))
+    assert matrix.windows.shape == (len(rows), WINDOW_STEPS, 3)
+    assert matrix.tabular.dtype == matrix.windows.dtype == np.float32
+    assert matrix.sigma.shape == matrix.regime.shape == (len(rows),)
+
+
+@given(seed=st.integers(0, 10_000), length=st.integers(BARS_NEEDED, LENGTH))
+@settings(max_examples=20, deadline=None)
+def test_the_last_bars_alone_give_the_row_of_the_whole_history(seed, length):
+    bars = wandering_bars(LENGTH, seed)
+    history, rows = history_inputs(bars)
+    tail = slice(length - BARS_NEEDED, length)
+    served = latest_inputs([made_bars(bars.close[tail], times=bars.times[tail])])
+    assert_same_rows(served, history.take(np.flatnonzero(rows == length - 1)))
+
+
+@given(seeds=st.lists(st.integers(0, 10_000), min_size=2, max_size=9), extra=st.integers(0, 30))
+@settings(max_examples=15, deadline=None)
+def test_many_side_by_side_are_as_one_by_one(seeds, extra):
+    series = [wandering_bars(BARS_NEEDED + extra * (i % 2), seed, f"S{i}") for i, seed in enumerate(seeds)]
+    together = latest_inputs(series)
+    for i, bars in enumerate(series):
+        assert_same_rows(together.take(np.array([i])), latest_inputs([bars]))
+
+
+def test_prices_before_the_window_are_not_read():
+    bars = wandering_bars(LENGTH)
+    changed = bars.close.copy()
+    changed[: LENGTH - BARS_NEEDED] *= 7
+    assert_same_rows(latest_inputs([made_bars(changed)]), latest_inputs([bars]))
+
+
+def test_no_fewer_bars_would_do():
+    bars = wandering_bars(BARS_NEEDED)
+    short = made_bars(bars.close[2:], times=bars.times[2:])
+    assert not np.isfinite(latest_inputs([short]).windows).all()
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.01, 3.7, 151.0, 1e6])
+def test_the_price_level_drops_out(factor):
+    bars = wandering_bars(LENGTH)
+    plain, scaled = (history_inputs(made_bars(bars.close * k))[0] for k in (1.0, factor))
+    assert_allclose(scaled.sigma, plain.sigma, rtol=1e-9)
+    assert_allclose(scaled.regime, plain.regime, rtol=0, atol=1e-9)
+    # single precision rounds two neighbours to either side
+    assert_allclose(scaled.tabular, plain.tabular, rtol=2e-7, atol=1e-9)
+    assert_allclose(scaled.windows, plain.windows, rtol=2e-7, atol=1e-9)
+
+
+def test_returns_twice_as_large_are_the_same_but_for_sigma():
+    returns = returns_like_prices(LENGTH)
+    calm, wild = (history_inputs(made_bars(closes_from(returns * k)))[0] for k in (1.0, 2.0))
+    assert_allclose(wild.sigma, 2 * calm.sigma, rtol=1e-9)
+    assert_allclose(wild.flat(), calm.flat(), rtol=2e-5, atol=2e-6)
+
+
+def test_adjusted_closes_are_what_is_read():
+    bars = wandering_bars(LENGTH)
+    split = bars.close.copy()
+    split[:-5] *= 4
+    adjusted = Bars("AAPL", "1d", bars.times, split, "made up", adj_close=bars.close.copy())
+    assert_same_rows(latest_inputs([adjusted]), latest_inputs([bars]))
+
+
+segment = st.tuples(
+    st.integers(1, 200),
+    st.sampled_from(["calm", "wild", "flat", "jump", "drift"]),
+    st.floats(-12, 0),
+    st.integers(0, 10_000),
+)
+
+
+def stretch(length, kind, log_scale, seed):
+    """(length,) log returns."""
+    rng, scale = np.random.default_rng(seed), np.exp(log_scale)
+    if kind == "calm":
+        return scale * rng.standard_normal(length)
+    if kind == "wild":
+        return np.clip(scale * rng.standard_cauchy(length), -20, 20)
+    if kind == "drift":
+        return np.full(length, -scale)
+    if kind == "jump":
+        return np.where(np.arange(length) == 0, rng.choice([-30.0, 30.0]), scale)
+    return np.zeros(length)
+
+
+def strange_closes(segments, log_start):
+    """(n_bars,) prices made of stretches that rest, jump, drift or run wild, within what a float can hold."""
+    returns = np.concatenate([stretch(*each) for each in segments])
+    return np.exp(np.clip(log_start + np.cumsum(np.resize(returns, BARS_NEEDED + 40)), -700, 700))
+
+
+@given(segments=st.lists(segment, min_size=3, max_size=8), log_start=st.floats(-300, 300))
+@settings(max_examples=80, deadline=None)
+def test_whatever_is_accepted_gives_finite_bounded_inputs(segments, log_start):
+    bars = made_bars(strange_closes(segments, log_start))
+    try:
+        check_usable(bars)
+    except UnusableSeries:
+        assume(False)
+    _assert_sound(latest_inputs([bars]))
+
+
+@given(segments=st.lists(segment, min_size=3, max_size=8), log_start=st.floats(-300, 300))
+@settings(max_examples=80, deadline=None)
+def test_training_rows_are_finite_whatever_the_history_holds(segments, log_start):
+    _assert_sound(history_inputs(made_bars(strange_closes(segments, log_start)))[0])
+
+
+def test_a_year_without_a_move_leaves_out_the_rows_that_still_see_it():
+    returns = returns_like_prices(900)
+    returns[350:650] = 0.0
+    matrix, rows = history_inputs(made_bars(closes_from(returns)))
+    _assert_sound(matrix)
+    resumed = 650 + WINDOW_STEPS - 1  # the first bar whose window no longer holds such a bar
+    assert set(range(WARM_UP, 900)) - set(rows.tolist()) == set(range(first_still(returns), resumed))
+
+
+def first_still(returns):
+    """The first bar whose volatility, by a slow sum, is below what counts as moving."""
+    weights = 0.94 ** np.arange(250)
+    weights /= weights.sum()
+    sigma = [np.sqrt((returns[t - np.arange(250)] ** 2 * weights).sum()) for t in range(350, 650)]
+    return 350 + int(np.flatnonzero(np.array(sigma) < 1e-5)[0])
+
+
+def _assert_sound(matrix):
+    for values in (matrix.tabular, matrix.windows, matrix.sigma, matrix.regime):
+        assert np.isfinite(values).all()
+    assert max(np.abs(values).max(initial=0) for values in (matrix.tabular, matrix.windows)) <= LARGEST_VALUE
+    assert (matrix.sigma > 0).all()
+
+
+def refusal(bars):
+    with pytest.raises(UnusableSeries) as caught:
+        check_usable(bars)
+    return caught.value.message
+
+
+def test_enough_bars_are_accepted_and_one_fewer_is_refused():
+    check_usable(wandering_bars(BARS_NEEDED))
+    message = refusal(wandering_bars(BARS_NEEDED - 1))
+    assert message == f"AAPL has {BARS_NEEDED - 1} bars; a forecast needs {BARS_NEEDED}"
+
+
+def test_a_gap_of_a_month_is_bridged_and_a_day_more_is_refused():
+    bars = wandering_bars(BARS_NEEDED + 10)
+    days = weekdays(len(bars)).astype("datetime64[D]")
+    for gap, accepted in ((30, True), (31, False)):
+        times = days.copy()
+        times[200:] += gap - int((days[200] - days[199]).astype(int))
+        gappy = made_bars(bars.close, times=times)
+        if accepted:
+            check_usable(gappy)
+        else:
+            assert refusal(gappy) == f"AAPL has a gap of 31 days in its last {BARS_NEEDED} bars; at most 30 are bridged"
+
+
+def test_a_gap_before_the_window_does_not_matter():
+    bars = wandering_bars(BARS_NEEDED + 10)
+    times = weekdays(len(bars)).astype("datetime64[D]")
+    times[:10] -= 400
+    check_usable(made_bars(bars.close, times=times))
+
+
+def test_a_constant_price_is_refused():
+    assert refusal(made_bars(np.full(LENGTH, 20.0))) == (
+        f"AAPL moved on only 0% of its last {BARS_NEEDED} bars; at least 50% is needed"
+    )
+
+
+def test_a_price_that_rests_more_than_half_of_the_time_is_refused():
+    returns = returns_like_prices(BARS_NEEDED)
+    for unchanged, accepted in ((157, True), (158, False)):  # of 314 returns
+        resting = returns.copy()
+        resting[1 : 1 + unchanged] = 0.0
+        bars = made_bars(closes_from(resting))
+        if accepted:
+            check_usable(bars)
+        else:
+            assert refusal(bars).startswith("AAPL moved on only 50% of its last")
+
+
+def test_a_halted_price_is_refused_after_twenty_bars():
+    returns = returns_like_prices(BARS_NEEDED)
+    returns[-19:] = 0.0
+    check_usable(made_bars(closes_from(returns)))
+    returns[-20:] = 0.0
+    assert refusal(made_bars(closes_from(returns))) == (
+        "AAPL has not moved for its last 20 bars: trading seems to have been halted"
+    )
+
+
+def test_a_price_whose_volatility_is_nothing_is_refused():
+    bars = made_bars(closes_from(returns_like_prices(BARS_NEEDED, volatility=1e-7)))
+    assert refusal(bars) == "AAPL has stopped moving: its current volatility is zero"

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import settings
+from errors import ConfigurationError
+from settings import Settings, load_settings, model_set_folder, service_options
+
+SECRET = "hunter2-hunter2"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting from outside but a key, which most tests need."""
+    for name in (*Settings.model_fields, "configuration_file", "model_set_dir"):
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("ML_SERVICE_API_KEY", "a-key")
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Write configuration.yaml."""
+
+    def write(text: str) -> None:
+        (tmp_path / "configuration.yaml").write_text(text)
+        monkeypatch.setenv("CONFIGURATION_FILE", str(tmp_path / "configuration.yaml"))
+
+    return write
+
+
+def test_a_key_is_all_that_must_be_set():
+    loaded = load_settings()
+    assert loaded.api_keys == ("a-key",)
+    assert (loaded.port, loaded.providers, loaded.auth, loaded.warnings) == (3000, ("bundled",), "on", ())
+
+
+def test_several_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ML_SERVICE_API_KEY", "first, second,")
+    assert load_settings().api_keys == ("first", "second")
+
+
+@pytest.mark.parametrize("key", ["", " ", ","])
+def test_without_a_key_both_ways_out_are_told(key: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ML_SERVICE_API_KEY", key)
+    with pytest.raises(ConfigurationError, match=r"ML_SERVICE_API_KEY is not set.*AUTH=off"):
+        load_settings()
+
+
+def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("ML_SERVICE_API_KEY")
+    monkeypatch.setenv("AUTH", "off")
+    loaded = load_settings()
+    assert loaded.api_keys == ()
+    assert "AUTH=off" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("PORT", "five", r"PORT: expected a whole number from 1 to 65535, got 'five'"),
+        ("PORT", "0", r"PORT: expected .*, got '0'"),
+        ("PORT", "65536", r"PORT: expected"),
+        ("DEBUG", "perhaps", r"DEBUG: expected true or false, got 'perhaps'"),
+        ("AUTH", "no", r"AUTH: expected on or off, got 'no'"),
+        ("DATA_PROVIDERS", "bundled,yaho", r"DATA_PROVIDERS: 'yaho' is not a data source; known: yahoo, "),
+        ("DATA_PROVIDERS", "yahoo", r"DATA_PROVIDERS: 'yahoo' is not part of this version yet"),
+        ("DATA_PROVIDERS", "files", r"DATA_PROVIDERS names files, which needs DATA_DIR"),
+        ("DATA_DIR", "/does/not/exist", r"DATA_DIR: '/does/not/exist' is not a folder"),
+        ("DATA_CACHE_TTL", "-1", r"DATA_CACHE_TTL: expected seconds, 0 or more, got '-1'"),
+        ("PREDICTION_CACHE_TTL", "nan", r"PREDICTION_CACHE_TTL: expected seconds"),
+        ("RATE_LIMIT", "100", r"RATE_LIMIT: expected requests per second.*, got '100'"),
+        ("RUNNER_LAYOUT", "embedded", r"RUNNER_LAYOUT: 'embedded' is not part of this version"),
+        ("RUNNER_LAYOUT", "sharded", r"RUNNER_LAYOUT: expected auto or per_model, got 'sharded'"),
+        ("RUNNER_TIMEOUT", "0", r"RUNNER_TIMEOUT: expected seconds"),
+        ("FRONTEND_ORIGIN", "example.com", r"FRONTEND_ORIGIN: expected one origin"),
+        ("FRONTEND_ORIGIN", "https://a.example/path", r"FRONTEND_ORIGIN: expected one origin"),
+        ("ML_SERVICE_API_KEY", "with space", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
+        ("ML_SERVICE_API_KEY", "schlüssel", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
+    ],
+)
+def test_a_malformed_value_stops_the_start_and_is_named(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()
+
+
+def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PORT", "five")
+    monkeypatch.setenv("DEBUG", "perhaps")
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert [line.split(":")[0] for line in refusal.value.message.splitlines()] == ["PORT", "DEBUG"]
+
+
+@pytest.mark.parametrize("name", [name.upper() for name in settings.SECRETS])
+def test_secrets_are_not_shown(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(name, SECRET)
+    loaded = load_settings()
+    assert SECRET not in f"{loaded!r} {loaded} {loaded.warnings} {loaded.model_dump()}"
+
+
+def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ML_SERVICE_API_KEY", f"{SECRET} ")
+    monkeypatch.setenv("PORT", "five")
+    monkeypatch.setenv("REDIS_URL", SECRET)
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert SECRET not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", [name.upper() for name in settings.NOT_USED_YET])
+def test_a_setting_without_effect_is_warned_about(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(name, "10/second" if name == "RATE_LIMIT" else "60")
+    (warning,) = load_settings().warnings
+    assert warning.startswith(f"{name} is set, but ")
+
+
+def test_files_come_first_where_there_is_a_folder_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    assert load_settings().providers == ("files", "bundled")
+    monkeypatch.setenv("DATA_PROVIDERS", "bundled")
+    assert load_settings().providers == ("bundled",)
+    assert "DATA_PROVIDERS does not name files" in load_settings().warnings[0]
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 4000  # type: ignore[misc]
+
+
+def test_the_environment_wins_over_the_file(written, monkeypatch: pytest.MonkeyPatch):
+    written("deepfinance: {port: 4000, runner_timeout: 1.5, data_providers: [bundled]}")
+    monkeypatch.setenv("PORT", "5000")
+    loaded = load_settings()
+    assert (loaded.port, loaded.runner_timeout, loaded.providers) == (5000, 1.5, ("bundled",))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "deepfinance: {prot: 4000}",
+            r"deepfinance\.prot in configuration\.yaml: there is no such setting; known: .*port",
+        ),
+        ("deepfinance: {port: five}", r"deepfinance\.port in configuration\.yaml: expected .*, got 'five'"),
+        ("deepfinance: {redis_url: x}", r"redis_url is a secret: set REDIS_URL in the environment"),
+        ("deepfinance: [port]", r"deepfinance: in configuration\.yaml must hold"),
+        ("deepfinanze: {}", r"must hold the sections services: and deepfinance:"),
+        ("version: 2", r"must hold the sections"),
+        ("- a", r"must hold the sections"),
+        ("a: [", r"configuration\.yaml cannot be read"),
+        ("services: {XgbRunner: {}}", r"services\.XgbRunner in configuration\.yaml: known are DeepFinance, "),
+    ],
+)
+def test_a_wrong_file_stops_the_start(text: str, message: str, written):
+    written(text)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()
+
+
+def test_a_missing_file_stops_the_start(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONFIGURATION_FILE", "/does/not/exist.yaml")
+    with pytest.raises(ConfigurationError, match=r"exist\.yaml cannot be read"):
+        load_settings()
+
+
+def test_the_shipped_file_keeps_costly_middleware_out_of_every_process():
+    for service in settings.SERVICES:
+        options = service_options(service)
+        assert options["tracing"]["excluded_urls"] == ".*"
+        assert options["logging"]["access"]["enabled"] is False
+
+
+def test_the_model_set_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert model_set_folder() == settings.ROOT / "models_store" / "current"
+    monkeypatch.setenv("MODEL_SET_DIR", str(tmp_path))
+    assert model_set_folder() == tmp_path
