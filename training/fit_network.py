@@ -18,9 +18,8 @@ from networks.quantile_head import Layout
 from networks.transformer import TransformerForecaster
 from training.export import export_onnx
 from training.history import History
+from training.members import Report
 from training.plan import HORIZON_WEIGHTS, Plan
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Rows:
     outcomes: Tensor
 
 
-def fit_network(name: str, histories: Sequence[History], plan: Plan, path: Path, report: Report = print) -> None:
+def fit_network(name: str, histories: Sequence[History], plan: Plan, path: Path, report: Report) -> None:
     """Fit on the training window up to ``windows.stopping``, keep the epoch that did best after it, write ONNX."""
     torch.manual_seed(plan.seed)
     torch.set_num_threads(1)
@@ -62,7 +61,7 @@ def fit_network(name: str, histories: Sequence[History], plan: Plan, path: Path,
     kept = copy.deepcopy(network.state_dict())
     for epoch, loss in enumerate(_epochs(network, fitting, recipe, plan)):
         held_out = float(quantile_loss(_answers(network, stopping.inputs), stopping.outcomes, plan))
-        report(f"{name}: epoch {epoch + 1}, loss {loss:.5f}, held out {held_out:.5f}")
+        report(epoch + 1, loss, held_out)
         if held_out < best:
             best, kept = held_out, copy.deepcopy(network.state_dict())
     network.load_state_dict(kept)

@@ -7,19 +7,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from contracts import AssetClass, EvidenceTable, Floats, MemberInput, MemberKind, MemberSpec, ModelSet
+from contracts import AssetClass, EvidenceTable, Floats, MemberSpec, ModelSet
 from market.bundled import BundledSource
 from market.files import FilesSource
 from market.source import Source
 from training.calibrate import calibrate
 from training.evidence import evidence_rows, measure_evidence
 from training.history import History, load_histories
+from training.members import MEMBERS, MemberPlan, fit_member
 from training.plan import Plan
 from training.predictions import predictor
 from training.publish import member_spec, publish
@@ -27,25 +28,6 @@ from training.sample_stocks import SampleStocks
 
 CONSOLE = Console(highlight=False)
 DEFAULT_TARGET = Path(__file__).parent.parent / "models_store" / "current"
-
-
-@dataclass(frozen=True, slots=True)
-class MemberPlan:
-    """A member to fit: what file, what it takes, and which histories it learns from."""
-
-    name: str
-    file: str
-    kind: MemberKind
-    takes: MemberInput
-
-
-MEMBERS = (
-    MemberPlan("xgboost", "xgboost.ubj", "xgboost", "tabular"),
-    MemberPlan("lstm", "lstm.onnx", "onnx", "flat"),
-    MemberPlan("transformer", "transformer.onnx", "onnx", "flat"),
-    MemberPlan("har", "har.npz", "linear", "tabular"),
-    MemberPlan("har_range", "har_range.npz", "linear", "ranges"),
-)
 
 
 def train(
@@ -82,18 +64,10 @@ def _fit(shares: Sequence[History], ranged: Sequence[History], plan: Plan, stagi
 
 
 def _fit_one(member: MemberPlan, histories: Sequence[History], plan: Plan, path: Path) -> None:
-    if member.kind == "xgboost":
-        from training.fit_xgboost import fit_xgboost
+    def report(epoch: int, loss: float, held_out: float) -> None:
+        CONSOLE.print(f"{member.name}: epoch {epoch}, loss {loss:.5f}, held out {held_out:.5f}")
 
-        fit_xgboost(histories, plan, path)
-    elif member.kind == "linear":
-        from training.fit_linear import fit_linear
-
-        fit_linear(member.takes, histories, plan, path)
-    else:
-        from training.fit_network import fit_network
-
-        fit_network(member.name, histories, plan, path, report=CONSOLE.print)
+    fit_member(member, histories, plan, path, report)
     CONSOLE.print(f"{member.name}: fitted")
 
 
