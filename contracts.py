@@ -191,6 +191,7 @@ class Calibration:
     of the logistic recalibration of the probability of a rise, for horizons 1 to n_steps. ``regime`` (n_points,)
     are evenly spaced quantiles, smallest first, of FeatureMatrix.regime in the calibration window. Where ``drift``
     is 0 the median is moved to the current price: the drift of the training shares is not assumed of anything else.
+    ``rates`` (2,) are those of the correction by recent outcomes (ensemble/online.py).
     """
 
     weights: Floats
@@ -199,6 +200,7 @@ class Calibration:
     direction: Floats
     regime: Floats
     drift: Floats
+    rates: Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contracts import FeatureMatrix, Floats, ModelSet
+from contracts import FeatureMatrix, Floats, ModelSet, Times
 from ensemble.combine import blend, usable_weights
 from ensemble.conformal import calibrated
 from ensemble.direction import raw_probability_up, recalibrated
+from ensemble.online import Correction, corrected, corrections
 from ensemble.surface import surface
 
 
@@ -27,7 +28,8 @@ class Distribution:
 
     ``surfaces`` (n_rows, n_steps, n_levels) are quantiles of the cumulative log return, ``probability_up``
     (n_rows, n_steps). ``weights`` (n_members, n_horizons) are those used, in the order of ``members``, the names
-    of those that answered; ``mask`` is the same as a number (ModelSet.mask).
+    of those that answered; ``mask`` is the same as a number (ModelSet.mask). ``is_corrected`` tells whether the
+    series' own recent outcomes went in (ensemble/online.py).
     """
 
     levels: tuple[float, ...]
@@ -38,6 +40,7 @@ class Distribution:
     failures: Mapping[str, MemberFailure]
     weights: Floats
     mask: int
+    is_corrected: bool
 
     def row(self, index: int) -> Distribution:
         """The same for one series; the n_rows axis stays, with length 1."""
@@ -51,6 +54,7 @@ class Distribution:
             self.failures,
             self.weights,
             self.mask,
+            self.is_corrected,
         )
 
 
@@ -60,17 +64,22 @@ def distribution(
     members: Mapping[str, Floats | MemberFailure],
     matrix: FeatureMatrix,
     asked_weights: Mapping[str, float] | None = None,
+    correction: Correction | None = None,
 ) -> Distribution:
-    """Blend what answered, calibrate for exactly those members, and spread over all horizons.
+    """Blend what answered, calibrate for exactly those members, correct by recent outcomes, spread over all horizons.
 
     ``kind`` of series (contracts.kind_of) selects the calibration. ``members`` maps names, in published order, to
     (n_rows, n_horizons, n_levels) z quantiles or a failure; at least one must have answered. Offsets are those
     fitted for the members that remain under the published weights, also when the caller sets other weights.
+    ``correction`` holds one row for each row of the matrix (see ``recent_corrections``).
     """
-    alive = {name: each for name, each in members.items() if not isinstance(each, MemberFailure)}
+    alive = answered(members)
     calibration = model_set.calibration[kind]
     weights = usable_weights(calibration.weights, model_set.names, list(alive), asked_weights)
-    surfaces = _calibrated_surfaces(model_set, kind, list(alive), blend(list(alive.values()), weights), matrix)
+    z = calibrated_blend(model_set, kind, alive, asked_weights)
+    if correction is not None:
+        z = corrected(z, correction, model_set.grid)
+    surfaces = surface(z, matrix.sigma, model_set.grid)
     raw = raw_probability_up(surfaces, model_set.grid.levels)
     return Distribution(
         levels=model_set.grid.levels,
@@ -81,7 +90,27 @@ def distribution(
         failures={name: each for name, each in members.items() if isinstance(each, MemberFailure)},
         weights=weights,
         mask=model_set.mask(alive),
+        is_corrected=correction is not None,
     )
+
+
+def answered(members: Mapping[str, Floats | MemberFailure]) -> dict[str, Floats]:
+    """Those that did not fail."""
+    return {name: each for name, each in members.items() if not isinstance(each, MemberFailure)}
+
+
+def recent_corrections(
+    model_set: ModelSet,
+    kind: str,
+    members: Mapping[str, Floats],
+    outcomes: Floats,
+    origins: Times,
+    asked_weights: Mapping[str, float] | None = None,
+) -> Correction:
+    """The correction in force at every origin of one symbol, from the forecasts these members made and (n_rows,
+    n_horizons) outcomes in z. Rows are consecutive bars."""
+    z = calibrated_blend(model_set, kind, members, asked_weights)
+    return corrections(z, outcomes, origins, model_set.grid, model_set.calibration[kind].rates)
 
 
 def each_alone(
@@ -89,9 +118,8 @@ def each_alone(
 ) -> dict[str, Floats]:
     """Surfaces (n_rows, n_steps, n_levels) of each member that answered, calibrated as if only it had been asked."""
     return {
-        name: _calibrated_surfaces(model_set, kind, [name], np.sort(z, axis=-1), matrix)
-        for name, z in members.items()
-        if not isinstance(z, MemberFailure)
+        name: surface(calibrated_blend(model_set, kind, {name: z}), matrix.sigma, model_set.grid)
+        for name, z in answered(members).items()
     }
 
 
@@ -104,12 +132,14 @@ def offsets_for(model_set: ModelSet, kind: str, names: Sequence[str]) -> Floats:
     return np.mean([offsets_for(model_set, kind, [name]) for name in names], axis=0)
 
 
-def _calibrated_surfaces(
-    model_set: ModelSet, kind: str, names: Sequence[str], z: Floats, matrix: FeatureMatrix
+def calibrated_blend(
+    model_set: ModelSet, kind: str, members: Mapping[str, Floats], asked_weights: Mapping[str, float] | None = None
 ) -> Floats:
+    """(n_rows, n_horizons, n_levels) z quantiles: blended, conformally calibrated, without drift where it is unknown."""
     calibration = model_set.calibration[kind]
-    fitted = calibrated(z, offsets_for(model_set, kind, names))
+    weights = usable_weights(calibration.weights, model_set.names, list(members), asked_weights)
+    z = calibrated(blend(list(members.values()), weights), offsets_for(model_set, kind, list(members)))
     if not calibration.drift:
         middle = model_set.grid.levels.index(0.5)
-        fitted = fitted - fitted[..., middle : middle + 1]
-    return surface(fitted, matrix.sigma, model_set.grid)
+        z = z - z[..., middle : middle + 1]
+    return z

@@ -9,7 +9,7 @@ import numpy as np
 from contracts import Floats
 
 STEPS = 300
-RATE = 4.0
+RATE = 40.0
 SHRINKAGE = 0.5
 
 

@@ -16,12 +16,16 @@ from contracts import AssetClass, Calibration, Floats, MemberSpec, ModelSet, kin
 from ensemble.combine import blend, usable_weights
 from ensemble.conformal import fit_offsets
 from ensemble.direction import fit_recalibration, raw_probability_up
-from ensemble.distribution import distribution
+from ensemble.distribution import distribution, recent_corrections
 from ensemble.weights import fit_weights
 from training.history import History
 from training.plan import Plan
 
 REGIME_POINTS = 101
+# Steps of the correction by recent outcomes: of the scale, of each quantile. Where no drift is assumed and nothing was
+# fitted, a symbol's own quantiles may move twice as fast.
+STOCK_RATES = (0.01, 0.005)
+OTHER_RATES = (0.01, 0.01)
 NO_RECALIBRATION = (0.0, 1.0)
 CLOSES, RANGES = kind_of(AssetClass.EQUITY, False), kind_of(AssetClass.EQUITY, True)
 OTHER_CLOSES, OTHER_RANGES = kind_of(AssetClass.CRYPTO, False), kind_of(AssetClass.CRYPTO, True)
@@ -72,13 +76,14 @@ def _draft(
         direction=np.tile(NO_RECALIBRATION, (plan.grid.horizons[-1], 1)),
         regime=np.quantile(regime, np.linspace(0, 1, REGIME_POINTS)),
         drift=np.array(1.0),
+        rates=np.array(STOCK_RATES),
     )
     return ModelSet("draft", plan.grid, tuple(members), {CLOSES: calibration}, {}, {})
 
 
 def _driftless(calibration: Calibration) -> Calibration:
     neutral = np.tile(NO_RECALIBRATION, (len(calibration.direction), 1))
-    return replace(calibration, direction=neutral, drift=np.array(0.0))
+    return replace(calibration, direction=neutral, drift=np.array(0.0), rates=np.array(OTHER_RATES))
 
 
 def _pool(parts: Sequence[tuple[History, Answers]], plan: Plan) -> Pool:
@@ -143,7 +148,8 @@ def _direction(shares: Sequence[tuple[History, Answers]], draft: ModelSet, plan:
         inside = history.inside(plan.windows.calibration, steps)
         rows = np.flatnonzero(inside[:, 0])
         chosen = {name: answers[name][rows] for name in draft.weighted(CLOSES)}
-        spread = distribution(draft, CLOSES, chosen, history.matrix.take(rows))
+        correction = recent_corrections(draft, CLOSES, chosen, history.z(plan.grid)[rows], history.origins[rows])
+        spread = distribution(draft, CLOSES, chosen, history.matrix.take(rows), None, correction)
         probabilities.append(np.where(inside[rows], raw_probability_up(spread.surfaces, spread.levels), np.nan))
         rose.append((history.returns[rows] > 0).astype(np.float64))
     probability, outcome = np.concatenate(probabilities), np.concatenate(rose)

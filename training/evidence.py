@@ -11,7 +11,8 @@ from backtest.measure import Scored, against, coverage, direction_score, pooled,
 from backtest.score import SCORED_LEVELS
 from backtest.splits import Window
 from contracts import EvidenceTable, Floats, Ints, ModelSet, kind_of
-from ensemble.distribution import distribution
+from ensemble.distribution import distribution, recent_corrections
+from ensemble.online import Correction, anchor
 from training.history import History
 from training.scoreboard import Row, score_rows
 
@@ -36,7 +37,9 @@ def scored_history(
     if not rows.size:
         return None
     kind = kind_of(history.asset_class, history.bars.has_ranges)
-    spread = distribution(model_set, kind, {name: z[rows] for name, z in answers.items()}, history.matrix.take(rows))
+    correction = correction_at(history, rows, answers, model_set)
+    chosen = {name: z[rows] for name, z in answers.items()}
+    spread = distribution(model_set, kind, chosen, history.matrix.take(rows), None, correction)
     outcomes = np.where(inside[rows], history.returns[rows][:, horizons - 1], np.nan)
     references = dict(baselines or baseline_quantiles(history, rows, horizons))
     scored = score_forecasts(
@@ -48,6 +51,17 @@ def scored_history(
         references,
     )
     return scored, references
+
+
+def correction_at(history: History, rows: Ints, answers: Mapping[str, Floats], model_set: ModelSet) -> Correction:
+    """The correction in force at these rows, as the service works it out: from the year before the first on."""
+    first = int(np.searchsorted(history.origins, anchor(history.origins[rows[0]])))
+    recent = np.arange(first, rows[-1] + 1)
+    kind = kind_of(history.asset_class, history.bars.has_ranges)
+    chosen = {name: z[recent] for name, z in answers.items()}
+    outcomes = history.z(model_set.grid)[recent]
+    found = recent_corrections(model_set, kind, chosen, outcomes, history.origins[recent])
+    return found.take(rows - first)
 
 
 def baseline_quantiles(history: History, rows: Ints, horizons: Ints) -> dict[str, Floats]:
