@@ -13,10 +13,12 @@ import xgboost
 from onnx import TensorProto, helper, numpy_helper
 
 from contracts import Grid
-from features.spec import FEATURES, FLAT_WIDTH, fingerprint
+from features.spec import FEATURES, ROW_WIDTHS, fingerprint
 
 GRID = Grid(horizons=(1, 5, 20, 90), levels=(0.05, 0.25, 0.5, 0.75, 0.95))
 TABULAR_WIDTH = len(FEATURES)
+FLAT_WIDTH = ROW_WIDTHS["flat"]
+KINDS = ("stocks", "stocks with ranges", "others", "others with ranges")
 FLAT = {"takes": "flat", "row_width": FLAT_WIDTH, "kind": "onnx"}
 MEMBERS: dict[str, dict[str, Any]] = {
     "xgboost": {"takes": "tabular", "row_width": TABULAR_WIDTH, "kind": "xgboost", "file": "xgboost.ubj"},
@@ -52,6 +54,7 @@ def write_manifest(folder: Path, version: str = "2001.01.01-tiny", **changes: An
             }
             for name, member in MEMBERS.items()
         ],
+        "kinds": KINDS,
         "evidence": {},
         **changes,
     }
@@ -101,14 +104,17 @@ def _write_graph(path: Path, seed: int) -> None:
 
 def _write_calibration(folder: Path) -> None:
     """Equal weights, nothing to correct, nothing measured."""
-    subsets = 2 ** len(MEMBERS) - 1
-    np.savez(
-        folder / "calibration.npz",
-        weights=np.full((len(MEMBERS), len(GRID.horizons)), 1 / len(MEMBERS)),
-        offsets=np.zeros((subsets, *GRID.shape)),
-        direction=np.tile([0.0, 1.0], (GRID.horizons[-1], 1)),
-        regime=np.linspace(-1, 1, 21),
-    )
+    subsets = np.arange(1, 2 ** len(MEMBERS))
+    arrays = {
+        "weights": np.full((len(MEMBERS), len(GRID.horizons)), 1 / len(MEMBERS)),
+        "masks": subsets.astype(np.float64),
+        "offsets": np.zeros((len(subsets), *GRID.shape)),
+        "direction": np.tile([0.0, 1.0], (GRID.horizons[-1], 1)),
+        "regime": np.linspace(-1, 1, 21),
+        "drift": np.array(1.0),
+        "rates": np.zeros(2),
+    }
+    np.savez(folder / "calibration.npz", **{f"{kind}.{name}": a for kind in KINDS for name, a in arrays.items()})
     np.savez(folder / "evidence.npz")
 
 
