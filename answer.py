@@ -40,13 +40,15 @@ SIGNIFICANCE = 0.05
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What one answer is about: the bars, what they are of, their kind (contracts.kind_of), the distribution of
-    their future (one row), and each answering member's own (n_steps, n_levels) surface."""
+    their future (one row), each answering member's own (n_steps, n_levels) surface, and whether its recent outcomes
+    corrected it."""
 
     bars: Bars
     instrument: Instrument
     kind: str
     spread: Distribution
     own: Mapping[str, Floats]
+    is_corrected: bool = True
 
 
 def answer(
@@ -89,7 +91,7 @@ def answer(
         data=_data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now)),
         models_version=model_set.version,
         degraded=tuple(spread.failures),
-        notes=_notes(request, evidence, direction, spread),
+        notes=_notes(request, evidence, direction, subject, model_set),
     )
 
 
@@ -211,9 +213,15 @@ def _data_report(bars: Bars, last_session: date) -> DataReport:
     return DataReport(bars.provider, last_bar, last_bar < last_session, len(bars), bars.fingerprint, dropped)
 
 
-def _notes(request: ForecastRequest, evidence: Evidence, direction: str, spread: Distribution) -> tuple[str, ...]:
+def _notes(
+    request: ForecastRequest, evidence: Evidence, direction: str, subject: Subject, model_set: ModelSet
+) -> tuple[str, ...]:
     """What a reader must know and might not look for."""
-    notes = []
+    notes, spread = [], subject.spread
+    if request.models is None and not set(spread.members) & set(model_set.weighted(subject.kind)):
+        notes.append(f"This is the fallback: no model but {' and '.join(spread.members)} could answer.")
+    if not subject.is_corrected:
+        notes.append("Not corrected by recent outcomes: a model could not say what it would have forecast.")
     if evidence.samples == 0:
         notes.append(f"No evidence: {evidence.scope}.")
     elif not evidence.beats_random_walk:

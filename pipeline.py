@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from answer import Subject, answer
@@ -25,18 +25,22 @@ from contracts import (
     Timeframe,
     kind_of,
 )
-from ensemble.distribution import MemberFailure, distribution, each_alone
+from corrections import CorrectionMemory, correction_of
+from ensemble.distribution import MemberFailure, answered, distribution, each_alone
+from ensemble.online import Correction, no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from features.build import check_usable, latest_inputs
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the pipeline needs from outside. ``runners`` are keyed by member name."""
+    """What the pipeline needs from outside. ``runners`` are keyed by member name; ``corrections`` are remembered
+    from one request to the next."""
 
     market: MarketData
     calendar: Calendar
     runners: Mapping[str, MemberRunner]
+    corrections: CorrectionMemory = field(default_factory=CorrectionMemory)
 
 
 Outcome = Forecast | DeepFinanceError
@@ -63,12 +67,10 @@ async def forecast_many(
         weights = tuple(sorted(request.weights.items())) if request.weights else None
         together.setdefault((request.models, weights), []).append(i)
     groups = list(together.values())
-    answered = await asyncio.gather(
+    parts = await asyncio.gather(
         *(_forecast_alike([requests[i] for i in group], ports, model_set, now) for group in groups)
     )
-    outcomes = {
-        i: each for group, part in zip(groups, answered, strict=True) for i, each in zip(group, part, strict=True)
-    }
+    outcomes = {i: each for group, part in zip(groups, parts, strict=True) for i, each in zip(group, part, strict=True)}
     return [outcomes[i] for i in range(len(requests))]
 
 
@@ -108,7 +110,12 @@ async def _subjects(
         chosen = _chosen_members(request, kind, bars[0].has_ranges, model_set)
         matrix = latest_inputs(bars)
         members = await _ask_runners(chosen, bars, matrix, ports.runners)
-        spread = distribution(model_set, kind, members, matrix, request.weights)
+        if request.models is None and _none_answered(members):
+            members |= await _ask_runners(model_set.stand_ins, bars, matrix, ports.runners)
+        _require_an_answer(members)
+        found = await _corrections(kind, bars, list(answered(members)), request.weights, ports, model_set)
+        correction = stacked([each or no_correction(model_set.grid) for each in found])
+        spread = distribution(model_set, kind, members, matrix, request.weights, correction)
         alone = each_alone(model_set, kind, members, matrix)
     except DeepFinanceError as error:
         return dict.fromkeys(series, error)
@@ -119,9 +126,23 @@ async def _subjects(
             kind,
             spread.row(row),
             {name: surfaces[row] for name, surfaces in alone.items()},
+            is_corrected=found[row] is not None,
         )
         for row, each in enumerate(series)
     }
+
+
+async def _corrections(
+    kind: str,
+    series: Sequence[Bars],
+    names: Sequence[str],
+    weights: Mapping[str, float] | None,
+    ports: Ports,
+    model_set: ModelSet,
+) -> list[Correction | None]:
+    """What each series' own recent outcomes say about the forecasts of these members."""
+    asked = (correction_of(bars, kind, names, weights, ports.runners, model_set, ports.corrections) for bars in series)
+    return list(await asyncio.gather(*asked))
 
 
 async def _usable_bars(
@@ -154,13 +175,19 @@ async def _ask_runners(
         except DeepFinanceError as error:
             return MemberFailure(error.message)
 
-    answers = dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
-    if all(isinstance(each, MemberFailure) for each in answers.values()):
+    return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
+
+
+def _none_answered(members: Mapping[str, Floats | MemberFailure]) -> bool:
+    return all(isinstance(each, MemberFailure) for each in members.values())
+
+
+def _require_an_answer(members: Mapping[str, Floats | MemberFailure]) -> None:
+    if _none_answered(members):
         reasons = "; ".join(
-            f"{name}: {each.reason}" for name, each in answers.items() if isinstance(each, MemberFailure)
+            f"{name}: {each.reason}" for name, each in members.items() if isinstance(each, MemberFailure)
         )
         raise RunnerUnavailable(f"no model could answer ({reasons})")
-    return answers
 
 
 def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model_set: ModelSet) -> tuple[str, ...]:

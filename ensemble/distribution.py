@@ -28,8 +28,7 @@ class Distribution:
 
     ``surfaces`` (n_rows, n_steps, n_levels) are quantiles of the cumulative log return, ``probability_up``
     (n_rows, n_steps). ``weights`` (n_members, n_horizons) are those used, in the order of ``members``, the names
-    of those that answered; ``mask`` is the same as a number (ModelSet.mask). ``is_corrected`` tells whether the
-    series' own recent outcomes went in (ensemble/online.py).
+    of those that answered; ``mask`` is the same as a number (ModelSet.mask).
     """
 
     levels: tuple[float, ...]
@@ -40,7 +39,6 @@ class Distribution:
     failures: Mapping[str, MemberFailure]
     weights: Floats
     mask: int
-    is_corrected: bool
 
     def row(self, index: int) -> Distribution:
         """The same for one series; the n_rows axis stays, with length 1."""
@@ -54,7 +52,6 @@ class Distribution:
             self.failures,
             self.weights,
             self.mask,
-            self.is_corrected,
         )
 
 
@@ -90,7 +87,6 @@ def distribution(
         failures={name: each for name, each in members.items() if isinstance(each, MemberFailure)},
         weights=weights,
         mask=model_set.mask(alive),
-        is_corrected=correction is not None,
     )
 
 
@@ -135,7 +131,7 @@ def offsets_for(model_set: ModelSet, kind: str, names: Sequence[str]) -> Floats:
 def calibrated_blend(
     model_set: ModelSet, kind: str, members: Mapping[str, Floats], asked_weights: Mapping[str, float] | None = None
 ) -> Floats:
-    """(n_rows, n_horizons, n_levels) z quantiles: blended, conformally calibrated, without drift where it is unknown."""
+    """(n_rows, n_horizons, n_levels) z quantiles: blended, conformally calibrated, drift removed where unknown."""
     calibration = model_set.calibration[kind]
     weights = usable_weights(calibration.weights, model_set.names, list(members), asked_weights)
     z = calibrated(blend(list(members.values()), weights), offsets_for(model_set, kind, list(members)))

@@ -16,6 +16,7 @@ one to two years of a symbol's own bars and on nothing else, and can be recomput
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,16 @@ class Correction:
 
     def take(self, rows: Ints) -> Correction:
         return Correction(self.log_scale[rows], self.shift[rows])
+
+
+def no_correction(grid: Grid) -> Correction:
+    """One row that changes nothing."""
+    return Correction(np.zeros((1, grid.shape[0])), np.zeros((1, *grid.shape)))
+
+
+def stacked(rows: Sequence[Correction]) -> Correction:
+    """Several as one, in order."""
+    return Correction(np.concatenate([row.log_scale for row in rows]), np.concatenate([row.shift for row in rows]))
 
 
 def corrected(quantiles: Floats, correction: Correction, grid: Grid) -> Floats:

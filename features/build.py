@@ -44,18 +44,19 @@ def latest_inputs(series: Sequence[Bars]) -> FeatureMatrix:
     return panel_inputs(log_price, weekday, stacked)
 
 
-def history_inputs(bars: Bars) -> tuple[FeatureMatrix, Ints]:
-    """Inputs at every bar that has its warm-up and a volatility, and those bars' positions.
+def history_inputs(bars: Bars, first: int = WARM_UP) -> tuple[FeatureMatrix, Ints]:
+    """Inputs at every bar from ``first`` on that has its warm-up and a volatility, and those bars' positions.
 
     A year without a move has volatility zero, to which no ratio can be taken: bars are left out until the whole
     window has moved again. Of the other refusals of ``check_usable`` none is applied here.
     """
-    whole = _recent(bars, len(bars))
-    panel = _panel(whole.log_price[:, None], whole.weekday[:, None])
+    before = max(first, WARM_UP) - WARM_UP  # bars that no row looks back to
+    part = _recent(bars, len(bars) - before)
+    panel = _panel(part.log_price[:, None], part.weekday[:, None])
     moved = (panel.sigma >= SMALLEST_SIGMA) & (rolling_min(panel.sigma, WINDOW_STEPS) > 0)
-    rows = np.arange(WARM_UP, len(bars))
+    rows = np.arange(WARM_UP, len(bars) - before)
     rows = rows[moved[rows, 0]]
-    return _matrix(panel, rows, None if whole.candles is None else whole.candles[:, :, None]), rows
+    return _matrix(panel, rows, None if part.candles is None else part.candles[:, :, None]), rows + before
 
 
 def panel_inputs(log_price: Floats, weekday: Floats, candles: Floats | None = None) -> FeatureMatrix:

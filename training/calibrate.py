@@ -24,8 +24,8 @@ from training.plan import Plan
 REGIME_POINTS = 101
 # Steps of the correction by recent outcomes: of the scale, of each quantile. Where no drift is assumed and nothing was
 # fitted, a symbol's own quantiles may move twice as fast.
-STOCK_RATES = (0.01, 0.005)
-OTHER_RATES = (0.01, 0.01)
+STOCK_RATES = (0.0075, 0.005)
+OTHER_RATES = (0.005, 0.01)
 NO_RECALIBRATION = (0.0, 1.0)
 CLOSES, RANGES = kind_of(AssetClass.EQUITY, False), kind_of(AssetClass.EQUITY, True)
 OTHER_CLOSES, OTHER_RANGES = kind_of(AssetClass.CRYPTO, False), kind_of(AssetClass.CRYPTO, True)
