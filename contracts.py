@@ -148,12 +148,16 @@ class FeatureMatrix:
 
 
 MemberInput = Literal["tabular", "flat", "ranges"]
-MemberKind = Literal["xgboost", "onnx", "linear"]
+MemberKind = Literal["xgboost", "onnx", "linear", "garch"]
+IN_PROCESS: frozenset[MemberKind] = frozenset({"linear", "garch"})
+"""Kinds that are a few dozen multiplications and need no runner process."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberSpec:
-    """One published model: its file in the set, which rows it takes, and how wide one is."""
+    """One published model: its file in the set, which rows it takes, and how wide one is.
+
+    ``fitted`` says to what: ``pooled`` is to the training symbols together, once, never to a symbol in a request."""
 
     name: str
     version: str
@@ -162,6 +166,12 @@ class MemberSpec:
     kind: MemberKind
     takes: MemberInput
     row_width: int
+    fitted: str = "pooled"
+
+    @property
+    def in_process(self) -> bool:
+        """Whether it answers inside the gateway, and so still does when every runner process is dead."""
+        return self.kind in IN_PROCESS
 
     def fits(self, has_ranges: bool) -> bool:
         """Whether bars with, or without, open, high, low and volume carry what this member needs."""
@@ -252,6 +262,11 @@ class ModelSet:
         """The members that answer for this kind of series unless the caller names others, in published order."""
         weights = self.calibration[kind].weights
         return tuple(member.name for member, row in zip(self.members, weights, strict=True) if row.any())
+
+    @property
+    def stand_ins(self) -> tuple[str, ...]:
+        """Who answers when none of the members with a weight does: the statistical ones, which need no process."""
+        return tuple(member.name for member in self.members if member.kind == "garch")
 
     def mask(self, names: Collection[str]) -> int:
         """A set of members as a number: member i is bit i."""

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
 
-from contracts import Bars, Forecast, ForecastRequest, Instrument, MemberSpec, ModelSet
+from contracts import AssetClass, Bars, Forecast, ForecastRequest, Instrument, MemberSpec, ModelSet, kind_of
 from errors import DeepFinanceError
 from gateway.backend import Catalogue
 from gateway.reports import (
@@ -34,6 +34,8 @@ log = logging.getLogger("deepfinance.service")
 
 PATIENCE_WITH_RUNNERS = 10.0
 """Seconds after start during which ready means that every model answers; later one is enough."""
+
+CLOSES = kind_of(AssetClass.EQUITY, has_ranges=False)
 
 
 class Forecaster:
@@ -130,12 +132,15 @@ class Forecaster:
 
     def _member_report(self, spec: MemberSpec) -> MemberReport:
         published = self._model_set
+        at = published.names.index(spec.name)
+        weights = {kind: each.weights[at].tolist() for kind, each in published.calibration.items()}
         return MemberReport(
             name=spec.name,
             version=spec.version,
             kind=spec.kind,
             sha256=spec.sha256.removeprefix("sha256:"),
-            weights=published.weights[published.names.index(spec.name)].tolist(),
+            weights=weights[CLOSES],
+            weights_by_kind=weights,
             training_window=_part(published.manifest, "windows").get("training"),
             scores=_part(_part(published.manifest, "scores"), spec.name),
         )

@@ -15,7 +15,8 @@ import bentoml
 from bentoml.exceptions import BentoMLConfigException
 from starlette.responses import Response
 
-from errors import ConfigurationError
+from contracts import MemberSpec
+from errors import ArtefactError, ConfigurationError
 from gateway.factory import gateway_service
 from gateway.options import GatewayOptions
 from gateway.predict import answer_batch, answer_predict
@@ -35,6 +36,13 @@ log = logging.getLogger("deepfinance.service")
 
 MODEL_SET = declared_model_set(model_set_folder())
 
+HOSTS = {
+    "xgboost": ("xgboost", "predict"),
+    "lstm": ("lstm", "predict"),
+    "transformer": ("transformer", "predict"),
+}
+"""Which dependency of the service, and which method of it, serves a member that needs a process."""
+
 SERVICE_OPTIONS: dict[str, Any] = {
     **service_options("DeepFinance"),
     "runner_probe": {"enabled": False},  # it waits for the timeout of a dead runner; __is_ready__ does not
@@ -53,7 +61,7 @@ def gateway_options() -> GatewayOptions:
 @bentoml.asgi_app(build_routes(lambda: bentoml.get_current_service().backend), path="/api/v1")
 @bentoml.service(service_class=gateway_service(gateway_options), **SERVICE_OPTIONS)
 class DeepFinance:
-    """Price forecasts from three models, with the evidence beside every number."""
+    """Price forecasts from several models, with the evidence beside every number."""
 
     model_set = MODEL_SET
     xgboost = bentoml.depends(XgboostRunner)
@@ -107,10 +115,13 @@ def build_backend(service: Any, settings: Settings) -> Any:
     from runners.metrics import rows_per_call
     from runners.model_set import load_model_set
 
-    model_set = load_model_set(Path(service.model_set.path))
+    folder = Path(service.model_set.path)
+    model_set = load_model_set(folder)
     limits = Limits(timeout=settings.runner_timeout)
     runners = {
-        spec.name: CoalescingRunner(spec, model_set.grid, _call(service, spec.name), limits, rows_per_call(spec.name))
+        spec.name: CoalescingRunner(
+            spec, model_set.grid, _call(service, spec, folder), limits, rows_per_call(spec.name)
+        )
         for spec in model_set.members
     }
     market = SourceChain(_sources(settings))
@@ -119,9 +130,16 @@ def build_backend(service: Any, settings: Settings) -> Any:
     return Forecaster(Ports(market, calendar, runners), runners, model_set)
 
 
-def _call(service: Any, name: str) -> Call:
-    """A call to the runner called ``name``, looked up late: its proxy connects after the service is built."""
-    return lambda rows: getattr(service, name).to_async.predict(rows)
+def _call(service: Any, spec: MemberSpec, folder: Path) -> Call:
+    """A call to a member: here, or to its runner, looked up late: its proxy connects after the service is built."""
+    if spec.in_process:
+        from runners.local import local_call
+
+        return local_call(folder, spec.name)
+    if spec.name not in HOSTS:
+        raise ArtefactError(f"no runner of this version serves the member {spec.name!r}; served: {', '.join(HOSTS)}")
+    runner, method = HOSTS[spec.name]
+    return lambda rows: getattr(getattr(service, runner).to_async, method)(rows)
 
 
 def _sources(settings: Settings) -> list[Source]:

@@ -84,7 +84,12 @@ class MemberReport(Report):
     kind: str = Field(description="How it is stored.", examples=["xgboost", "onnx"])
     sha256: str = Field(description="Hash of the artefact, hexadecimal.")
     weights: list[Fraction] = Field(
-        description="Published weight at each of `horizons`, a fraction.", examples=[[0.3, 0.4]]
+        description="Published weight at each of `horizons` for shares with closes alone, a fraction. All zero for a "
+        "model that is used only where it is named.",
+        examples=[[0.3, 0.4]],
+    )
+    weights_by_kind: dict[str, list[Fraction]] = Field(
+        default={}, description="The same for each kind of series: of the stock market or not, with ranges or without."
     )
     training_window: tuple[date, date] | None = Field(
         description="First and last bar it learned from.", examples=[["1990-01-02", "2015-12-31"]]
