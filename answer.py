@@ -217,7 +217,8 @@ def _notes(
     request: ForecastRequest, evidence: Evidence, direction: str, subject: Subject, model_set: ModelSet
 ) -> tuple[str, ...]:
     """What a reader must know and might not look for."""
-    notes, spread = [], subject.spread
+    notes: list[str] = []
+    spread = subject.spread
     if request.models is None and not set(spread.members) & set(model_set.weighted(subject.kind)):
         notes.append(f"This is the fallback: no model but {' and '.join(spread.members)} could answer.")
     if not subject.is_corrected:

@@ -111,7 +111,8 @@ async def _subjects(
         matrix = latest_inputs(bars)
         members = await _ask_runners(chosen, bars, matrix, ports.runners)
         if request.models is None and _none_answered(members):
-            members |= await _ask_runners(model_set.stand_ins, bars, matrix, ports.runners)
+            stand_ins = [name for name in model_set.stand_ins if name not in members]
+            members |= await _ask_runners(stand_ins, bars, matrix, ports.runners)
         _require_an_answer(members)
         found = await _corrections(kind, bars, list(answered(members)), request.weights, ports, model_set)
         correction = stacked([each or no_correction(model_set.grid) for each in found])
@@ -198,7 +199,7 @@ def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model
     for name in request.models or ():
         if name not in model_set.names:
             raise UnknownModel(f"unknown model {name!r}; published are {', '.join(model_set.names)}")
-    names = model_set.weighted(kind) if request.models is None else request.models
+    names = _default_members(request, kind, model_set) if request.models is None else request.models
     named = [member for member in model_set.members if member.name in names]
     chosen = tuple(member.name for member in named if member.fits(has_ranges))
     if not chosen:
@@ -207,3 +208,9 @@ def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model
         )
         raise InvalidRequest(problem, [ErrorDetail("models", problem)])
     return chosen
+
+
+def _default_members(request: ForecastRequest, kind: str, model_set: ModelSet) -> tuple[str, ...]:
+    """Those with a published weight, and those that the caller gives one."""
+    given = tuple(name for name, weight in (request.weights or {}).items() if weight > 0)
+    return model_set.weighted(kind) + given

@@ -32,8 +32,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def member_specs(manifest: Mapping[str, Any]) -> tuple[MemberSpec, ...]:
     """Every member, in published order."""
-    fields = MemberSpec.__dataclass_fields__
-    return tuple(MemberSpec(**{name: member[name] for name in fields}) for member in manifest["members"])
+    fields = [name for name in MemberSpec.__dataclass_fields__ if name != "fitted"]
+    return tuple(
+        MemberSpec(**{name: member[name] for name in fields}, fitted=member.get("fitted", "pooled"))
+        for member in manifest["members"]
+    )
 
 
 def member_spec(manifest: Mapping[str, Any], name: str) -> MemberSpec:

@@ -18,6 +18,8 @@ import numpy as np
 
 from contracts import Floats, Floats32, Grid, MemberSpec
 from errors import ArtefactError
+from features.spec import ROW_WIDTHS
+from runners.garch import Dynamics, scales
 
 WARM_UP_SIZES = (1, 64)
 LARGEST_LOG_SCALE = 2.0
@@ -123,12 +125,28 @@ class LinearMember(Member):
         return (shift[..., None] + self._base * scale[..., None]).astype(np.float32)
 
 
+class GarchMember(Member):
+    """Quantiles of a return in units of its volatility, times the volatility that GARCH forecasts (see garch.py)."""
+
+    def __init__(self, spec: MemberSpec, grid: Grid, path: Path) -> None:
+        super().__init__(spec, grid)
+        with np.load(path, allow_pickle=False) as stored:
+            self._dynamics, self._table = Dynamics(*map(float, stored["dynamics"])), stored["table"]
+        if self._table.shape != grid.shape or spec.row_width != ROW_WIDTHS["flat"]:
+            raise _misfit(spec, f"a grid of {self._table.shape} and rows of {spec.row_width}")
+
+    def compute(self, matrix: Floats32) -> Floats32:
+        scale = scales(matrix, self._dynamics, self.grid.horizons)
+        return (scale[..., None] * self._table).astype(np.float32)
+
+
 def load_member(spec: MemberSpec, grid: Grid, path: Path) -> Member:
     """The model in ``path``; raises ArtefactError where it is not what the manifest says."""
-    kinds: dict[str, type[XgboostMember] | type[OnnxMember] | type[LinearMember]] = {
+    kinds: dict[str, type[XgboostMember] | type[OnnxMember] | type[LinearMember] | type[GarchMember]] = {
         "xgboost": XgboostMember,
         "onnx": OnnxMember,
         "linear": LinearMember,
+        "garch": GarchMember,
     }
     try:
         return kinds[spec.kind](spec, grid, path)

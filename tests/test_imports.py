@@ -28,7 +28,16 @@ ALLOWED: dict[str, set[str]] = {
     "pipeline": LEAVES | PURE | {"answer"},
     "training": LEAVES
     | PURE
-    | {"market", "runners.model_set", "runners.artefact", "runners.members", "pipeline", "answer", "settings"},
+    | {
+        "market",
+        "runners.model_set",
+        "runners.artefact",
+        "runners.members",
+        "runners.garch",
+        "pipeline",
+        "answer",
+        "settings",
+    },
     "gateway": LEAVES | {"pipeline"},
     "forecaster": LEAVES | {"gateway", "pipeline", "runners"},
     "logs": set(),

@@ -31,6 +31,8 @@ MEMBERS = (
     MemberPlan("transformer", "transformer.onnx", "onnx", "flat"),
     MemberPlan("har", "har.npz", "linear", "tabular"),
     MemberPlan("har_range", "har_range.npz", "linear", "ranges"),
+    MemberPlan("garch", "garch.npz", "garch", "flat"),
+    MemberPlan("fhs", "fhs.npz", "garch", "flat"),
 )
 
 
@@ -45,6 +47,10 @@ def fit_member(member: MemberPlan, histories: Sequence[History], plan: Plan, pat
         from training.fit_linear import fit_linear
 
         fit_linear(member.takes, histories, plan, path)
+    elif member.kind == "garch":
+        from training.fit_garch import fit_garch
+
+        fit_garch(member.name, histories, plan, path)
     else:
         from training.fit_network import fit_network
 
