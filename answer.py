@@ -67,7 +67,7 @@ def answer(
     up = float(spread.probability_up[0, step])
     direction = _direction(up, evidence)
     return Forecast(
-        forecast_id=_forecast_id(request, bars, spread, model_set),
+        forecast_id=_forecast_id(request, subject, model_set),
         symbol=request.symbol,
         timeframe=request.timeframe,
         as_of=as_of,
@@ -144,6 +144,7 @@ def _evidence(request: ForecastRequest, subject: Subject, model_set: ModelSet) -
         return _no_evidence(f"{asset_class}: the members {', '.join(spread.members)} were not measured together")
     row, names = found
     step = request.horizon - 1
+    sign_was_measured = row == 0  # only of all members together
     skill, p_value = float(table.skill[row, step]), float(table.p_value[row, step])
     return Evidence(
         coverage=float(np.interp(request.confidence_level, table.cover_levels, table.coverage[row, step])),
@@ -154,9 +155,10 @@ def _evidence(request: ForecastRequest, subject: Subject, model_set: ModelSet) -
         window=table.window,
         scope=_scope(request, table, spread, names),
         up_share=float(table.up_share[step]),
-        direction_accuracy=float(table.accuracy[step]),
-        direction_p_value=float(table.direction_p_value[step]),
-        direction_edge=bool(table.direction_skill[step] > 0 and table.direction_p_value[step] < SIGNIFICANCE),
+        direction_accuracy=float(table.accuracy[step]) if sign_was_measured else None,
+        direction_p_value=float(table.direction_p_value[step]) if sign_was_measured else None,
+        direction_edge=sign_was_measured
+        and bool(table.direction_skill[step] > 0 and table.direction_p_value[step] < SIGNIFICANCE),
     )
 
 
@@ -234,15 +236,18 @@ def _notes(
     return tuple(notes)
 
 
-def _forecast_id(request: ForecastRequest, bars: Bars, spread: Distribution, model_set: ModelSet) -> str:
-    """The same inputs give the same forecast and the same name: a hash of all that the numbers depend on."""
+def _forecast_id(request: ForecastRequest, subject: Subject, model_set: ModelSet) -> str:
+    """The same inputs give the same forecast and the same name: a hash of all that the answer depends on."""
+    bars, spread = subject.bars, subject.spread
     parts = [
         bars.fingerprint,
         model_set.version,
         request.horizon,
         request.confidence_level,
         list(spread.members),
+        list(spread.failures),
         spread.weights.tolist(),
+        subject.is_corrected,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

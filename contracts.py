@@ -141,7 +141,9 @@ class FeatureMatrix:
         if takes == "tabular":
             return self.tabular
         if takes == "flat":
-            return np.concatenate([self.tabular, self.windows.reshape(len(self), -1)], axis=1)
+            return np.concatenate(
+                [self.tabular, self.windows.reshape(len(self), self.windows.shape[1] * self.windows.shape[2])], axis=1
+            )
         if self.ranges is None:
             raise ValueError("these series have no open, high, low and volume")
         return np.concatenate([self.tabular, self.ranges], axis=1)
@@ -221,7 +223,7 @@ class EvidenceTable:
     (n_subsets, n_steps, n_cover) is the share of outcomes inside the central interval at each of
     ``cover_levels`` (n_cover,); ``skill`` and ``p_value`` (n_subsets, n_steps) are against the random walk;
     ``samples``, ``up_share``, ``accuracy``, ``direction_p_value`` and ``direction_skill`` (n_steps,) belong to the
-    full set of members. ``scope`` says in words what was measured, ``window`` are the first origin and the last
+    first subset, all members with weight. ``scope`` says in words what was measured, ``window`` are the first origin and the last
     outcome.
     """
 

@@ -83,23 +83,13 @@ ROW_WIDTHS: dict[MemberInput, int] = {
 
 
 def fingerprint() -> str:
-    """sha256 over the layout and over the values that the code gives for a fixed price path.
+    """sha256 over the layout and over the values that the code gives for four fixed price paths.
 
     Hashing values, rounded to 5 decimals, catches a changed formula and ignores a reformatted one.
     """
     from features.build import panel_inputs  # here, because build imports this module
 
-    rng = np.random.Generator(np.random.PCG64(20140101))
-    steps = (
-        0.01 * rng.standard_normal((BARS_NEEDED + 5, 1)) * (1 + 0.5 * np.sin(np.arange(BARS_NEEDED + 5) / 40))[:, None]
-    )
-    weekday = (np.arange(BARS_NEEDED + 5) % 5).astype(np.float64)[:, None]
-    log_price = np.cumsum(steps, axis=0) + 4.0
-    spread = np.abs(steps) + 0.005
-    candles = np.stack(
-        [log_price - 0.4 * steps, log_price + spread, log_price - 1.5 * spread, np.exp(10 + 20 * spread)]
-    )
-    probe = panel_inputs(log_price, weekday, candles)
+    probe = panel_inputs(*_probe_paths())
     layout = {
         "features": [(feature.name, feature.warm_up) for feature in FEATURES],
         "ranges": [(feature.name, feature.warm_up) for feature in RANGE_FEATURES],
@@ -109,3 +99,18 @@ def fingerprint() -> str:
     for values in (probe.tabular, probe.ranges, probe.windows, probe.sigma, probe.regime):
         digest.update((np.round(np.asarray(values, np.float64), 5) + 0.0).tobytes())
     return f"sha256:{digest.hexdigest()}"
+
+
+def _probe_paths() -> tuple[Floats, Floats, Floats]:
+    """Log prices, weekdays and candles of four series: plain, calm at the end, still for stretches, with jumps."""
+    n_bars = BARS_NEEDED + 5
+    bars = np.arange(n_bars)[:, None]
+    steps = 0.01 * np.random.Generator(np.random.PCG64(20140101)).standard_normal((n_bars, 4))
+    steps = steps * (1 + 0.5 * np.sin(bars / 40))
+    steps[-6:, 1] *= 0.001
+    steps[:, 2] = np.where(bars[:, 0] % 7 < 5, steps[:, 2], 0.0)
+    steps[::50, 3] = 0.4
+    log_price = np.cumsum(steps, axis=0) + 4.0
+    spread = np.abs(steps) + 0.005
+    candles = [log_price - 0.4 * steps, log_price + spread, log_price - 1.5 * spread, np.exp(10 + 20 * spread)]
+    return log_price, np.broadcast_to(bars % 5, steps.shape).astype(np.float64), np.stack(candles)
