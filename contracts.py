@@ -222,9 +222,9 @@ class EvidenceTable:
     ``masks`` (n_subsets,) are the subsets of members that were measured (ModelSet.mask). ``coverage``
     (n_subsets, n_steps, n_cover) is the share of outcomes inside the central interval at each of
     ``cover_levels`` (n_cover,); ``skill`` and ``p_value`` (n_subsets, n_steps) are against the random walk;
-    ``samples``, ``up_share``, ``accuracy``, ``direction_p_value`` and ``direction_skill`` (n_steps,) belong to the
-    first subset, all members with weight. ``scope`` says in words what was measured, ``window`` are the first origin and the last
-    outcome.
+    ``samples``, ``up_share``, ``accuracy``, ``direction_p_value`` and ``direction_skill`` (n_steps,) belong to
+    the first subset, all members with weight. ``scope`` says in words what was measured, ``window`` are the first
+    origin and the last outcome.
     """
 
     masks: Floats
