@@ -16,7 +16,7 @@ export BENTOML_DO_NOT_TRACK := True
 # set on some machines, it makes every start compile every package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve test lint format train evaluate bento
+.PHONY: help serve test lint format train rollback evaluate bento
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -36,8 +36,11 @@ format: $(DEV)/.ready ## Format the code
 	@$(DEV)/bin/ruff check --fix --exit-zero --quiet .
 	@$(DEV)/bin/ruff format .
 
-train: $(DEV)/.ready ## Train, calibrate, evaluate and publish a model set; ARGS passes options
+train: $(DEV)/.ready ## Train a model set and publish it unless it is worse; ARGS=--help shows the options
 	@$(DEV)/bin/python -m training.train $(ARGS)
+
+rollback: $(DEV)/.ready ## Serve the previous model set again from the next start on
+	@$(DEV)/bin/python -m training.rollback $(ARGS)
 
 evaluate: $(DEV)/.ready ## Evaluate the published model set; ARGS="--data-dir D --start A --end B ..."
 	@$(DEV)/bin/python -m training.evaluate $(ARGS)
