@@ -93,11 +93,14 @@ async def _forecast_alike(
         series = (request.symbol, request.timeframe)
         if series not in rows:
             return _error(bars[series])
-        instrument = ports.market.instrument(request.symbol)
         row = rows[series]
         own = {name: surfaces[row] for name, surfaces in alone.items()}
-        subject = Subject(usable[series], instrument, spread.row(row), own)
-        return answer(request, subject, model_set, ports.calendar, now)
+        try:
+            instrument = ports.market.instrument(request.symbol)
+            subject = Subject(usable[series], instrument, spread.row(row), own)
+            return answer(request, subject, model_set, ports.calendar, now)
+        except DeepFinanceError as error:  # no calendar for its exchange or its years
+            return error
 
     return [outcome(request) for request in requests]
 

@@ -170,6 +170,19 @@ async def test_a_bad_symbol_among_good_ones_spoils_only_its_own_answer():
     assert "a forecast needs" in str(answers[3])
 
 
+async def test_a_symbol_without_a_calendar_spoils_only_its_own_answer(monkeypatch):
+    described = MemoryMarket.instrument
+
+    def instrument(market, symbol):
+        if symbol == "MSFT":
+            raise UnknownSymbol("MSFT: no exchange whose trading days are known here")
+        return described(market, symbol)
+
+    monkeypatch.setattr(MemoryMarket, "instrument", instrument)
+    answers = await ask_many([ForecastRequest(symbol) for symbol in ("AAPL", "MSFT", "^GSPC")])
+    assert [type(each) for each in answers] == [Forecast, UnknownSymbol, Forecast]
+
+
 async def test_only_bad_symbols_ask_no_model():
     through = ports()
     answers = await ask_many([ForecastRequest("NOPE"), ForecastRequest("SHORT"), ForecastRequest("NOPE")], through)
