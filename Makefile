@@ -39,8 +39,8 @@ format: $(DEV)/.ready ## Format the code
 train: $(DEV)/.ready ## Train, calibrate, evaluate and publish a model set; ARGS passes options
 	@$(DEV)/bin/python -m training.train $(ARGS)
 
-evaluate: $(DEV)/.ready ## Evaluate the published model set; ARGS="--data-dir D --start A --end B ..."
-	@$(DEV)/bin/python -m training.evaluate $(ARGS)
+evaluate: $(VENV)/.ready ## Evaluate the published model set; ARGS="--data-dir D --start A --end B ..."
+	@$(VENV)/bin/python -m training.evaluate $(ARGS)
 
 bento: $(VENV)/.ready ## Build the Bento
 	@$(VENV)/bin/bentoml build

@@ -21,6 +21,13 @@ def model_set_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, model_set_dir: Path) -> Iterator[Server]:
     """One server for all tests that leave it as they found it."""
-    home = tmp_path_factory.mktemp("serving")
-    with running("service:DeepFinance", home, MODEL_SET_DIR=str(model_set_dir)) as started:
+    home, data = tmp_path_factory.mktemp("serving"), data_dir(tmp_path_factory)
+    with running("service:DeepFinance", home, MODEL_SET_DIR=str(model_set_dir), DATA_DIR=str(data)) as started:
         yield started
+
+
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the server reads price files from: one for the session."""
+    folder = tmp_path_factory.getbasetemp() / "price-files"
+    folder.mkdir(exist_ok=True)
+    return folder
