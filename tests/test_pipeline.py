@@ -92,9 +92,11 @@ class ReckoningRunner:
     spec: MemberSpec
     error: DeepFinanceError | None = None
     batches: list[int] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
     async def predict(self, keys: Sequence[str], rows: Floats32) -> Floats:
         assert rows.shape == (len(keys), self.spec.row_width)
+        self.keys.extend(keys)
         self.batches.append(len(keys))
         await asyncio.sleep(0)
         if self.error:
@@ -269,6 +271,21 @@ async def test_the_asked_models_alone_are_asked():
     assert [member.model for member in got.members] == ["xgboost", "transformer"]
     assert got.degraded == ()
     assert sum(member.weight for member in got.members) == pytest.approx(1.0)
+
+
+async def test_the_order_in_which_models_are_named_does_not_matter():
+    one, other = await ask_many(
+        [ForecastRequest("AAPL", 7, models=models) for models in (("xgboost", "lstm"), ("lstm", "xgboost"))]
+    )
+    assert one == other
+
+
+async def test_a_row_goes_by_the_name_of_the_bars_it_was_made_from():
+    through = ports()
+    await ask_many([ForecastRequest("AAPL"), ForecastRequest("MSFT")], through)
+    series = through.market.series
+    for runner in through.runners.values():
+        assert runner.keys == [series["AAPL"].fingerprint, series["MSFT"].fingerprint]
 
 
 async def test_a_single_model_answers_with_its_own_calibration():
