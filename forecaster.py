@@ -120,6 +120,13 @@ class Forecaster:
         await asyncio.gather(*(runner.close() for runner in self._runners.values()))
 
     async def _try_out(self) -> bool:
+        try:
+            return await self._forecast_works()
+        except Exception:  # whatever it is may pass, and a silent end of this task would mean never ready
+            log.exception("the forecast at the start failed")
+            return False
+
+    async def _forecast_works(self) -> bool:
         probes = await self._prober.probes()
         patient = time.monotonic() - self._started_at < PATIENCE_WITH_RUNNERS
         if not (all if patient else any)(probe.ok for probe in probes):

@@ -82,8 +82,8 @@ async def _forecast_alike(
     by_kind: dict[str, dict[Series, Bars]] = {}
     for series, found in bars.items():
         if isinstance(found, Bars):
-            asset_class = ports.market.instrument(series[0]).asset_class
-            by_kind.setdefault(kind_of(asset_class, found.has_ranges), {})[series] = found
+            instrument = ports.market.instrument(series[0])
+            by_kind.setdefault(kind_of(instrument.asset_class, found.has_ranges), {})[series] = found
     subjects: dict[Series, Subject | DeepFinanceError] = {}
     for part in await asyncio.gather(
         *(_subjects(kind, series, requests[0], ports, model_set) for kind, series in by_kind.items())
@@ -93,10 +93,13 @@ async def _forecast_alike(
     def outcome(request: ForecastRequest) -> Outcome:
         series = (request.symbol, request.timeframe)
         subject = subjects[series] if series in subjects else bars[series]
-        if isinstance(subject, Subject):
+        if not isinstance(subject, Subject):
+            assert isinstance(subject, DeepFinanceError)
+            return subject
+        try:
             return answer(request, subject, model_set, ports.calendar, now)
-        assert isinstance(subject, DeepFinanceError)
-        return subject
+        except DeepFinanceError as error:  # no calendar for its exchange or its years
+            return error
 
     return [outcome(request) for request in requests]
 
@@ -155,6 +158,7 @@ async def _usable_bars(
         try:
             bars = await market.bars(symbol, timeframe)
             check_usable(bars)
+            market.instrument(symbol)  # raises where nothing is known of its exchange
         except DeepFinanceError as error:
             return error
         return bars

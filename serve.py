@@ -146,9 +146,10 @@ def forwarder(server: subprocess.Popen[bytes]) -> Callable[[int, FrameType | Non
 def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> bool:
     """True once the service answers, False when it has ended instead."""
     hint_at = time.monotonic() + SLOW_START
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while server.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=2):
+            with direct.open(f"http://{HOST}:{port}/readyz", timeout=2):
                 return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)

@@ -91,7 +91,7 @@ class DeepFinance:
         except ConfigurationError as error:
             raise BentoMLConfigException(error.message) from None
         for warning in settings.warnings:
-            log.warning(warning)
+            log.warning("%s", warning)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:

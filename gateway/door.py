@@ -46,7 +46,6 @@ class Door:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
-            request_id.begin(first_header(scope, b"x-request-id"))
             await self._websocket_chain(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -69,10 +68,13 @@ class Door:
             await self._app(_head_as_get(scope), body, send)
 
     async def _admit_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_at = time.perf_counter()
+        current_id = request_id.begin(first_header(scope, b"x-request-id"))
         try:
             self._gatekeeper.check(scope)
         except DeepFinanceError as refusal:
-            await _refuse_websocket(scope, send, refusal)
+            outgoing = Outgoing(_as_handshake_answer(send), current_id, started_at)
+            await _refuse_websocket(scope, send, outgoing, refusal)
         else:
             await self._app(scope, receive, send)
 
@@ -95,10 +97,10 @@ def _head_as_get(scope: Scope) -> Scope:
     return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
-async def _refuse_websocket(scope: Scope, send: Send, refusal: DeepFinanceError) -> None:
+async def _refuse_websocket(scope: Scope, send: Send, outgoing: Outgoing, refusal: DeepFinanceError) -> None:
     """Answer the handshake with our error where the server can, else close it."""
     if "websocket.http.response" in scope.get("extensions", {}):
-        await answer(_as_handshake_answer(send), problem_of(refusal))
+        await answer(outgoing, problem_of(refusal))
     else:
         await send({"type": "websocket.close", "code": _REFUSED, "reason": refusal.message})
 

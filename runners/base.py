@@ -44,7 +44,7 @@ class MemberService:
         self._model = load_member(spec, grid, folder / spec.file)
         self._model.warm_up()
 
-    # 512 rows take about 0.2 s: with less than ten times that as limit, a burst is refused instead of queued
+    # The limit is far above the 30 ms of a full batch: where it is near, a burst is refused instead of queued.
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_ROWS, max_latency_ms=10_000)  # type: ignore[untyped-decorator]
     def predict(self, rows: Annotated[np.ndarray, DType("float32")]) -> np.ndarray:
         """(n_rows, row_width) float32 -> (n_rows, n_horizons, n_levels) float64."""

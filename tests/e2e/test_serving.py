@@ -7,8 +7,11 @@ import re
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from openapi_spec_validator import validate
 
+from tests.e2e.conftest import data_dir
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
@@ -153,6 +156,23 @@ def test_what_is_published_can_be_read(server: Server):
     assert [it["name"] for it in models["members"]] == list(MODELS)
     assert set(SYMBOLS) <= {it["symbol"] for it in symbols["symbols"]}
     assert health["status"] == "ok"
+
+
+def test_a_symbol_file_that_appears_is_forecast(server: Server, tmp_path_factory: pytest.TempPathFactory):
+    closes = 40 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.02, 700)))
+    days = np.busday_offset("2019-01-02", np.arange(700), roll="forward")
+    lines = [f"{day},{close:.4f}" for day, close in zip(days, closes, strict=True)]
+    with server.client() as client:
+        assert client.post("/api/v1/predict", json={"symbol": "ZZTOP"}).status_code == 404
+        (data_dir(tmp_path_factory) / "ZZTOP.csv").write_text("\n".join(["date,close", *lines]))
+        answer = predict(client, "ZZTOP", 20)
+    assert answer["data"]["provider"] == "files"
+    assert answer["current_price"] == pytest.approx(closes[-1], abs=1e-4)
+    assert answer["interval"]["lower"] < answer["quantiles"]["0.5"] < answer["interval"]["upper"]
+
+
+def test_the_specification_is_valid(server: Server):
+    validate(httpx.get(f"{server.url}/docs.json").json())
 
 
 def test_all_processes_together_stay_small_under_load(

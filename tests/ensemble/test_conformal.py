@@ -29,7 +29,9 @@ def test_the_quantile_equals_its_exact_twin(scores, percent):
     assert finite_sample_quantile(np.array(scores), percent / 200) == sorted(scores)[rank - 1]
 
 
-@pytest.mark.parametrize(("n", "level", "rank"), [(9, 0.9, 9), (19, 0.05, 1), (19, 0.95, 19), (99, 0.9, 90)])
+@pytest.mark.parametrize(
+    ("n", "level", "rank"), [(9, 0.9, 9), (19, 0.05, 1), (99, 0.55, 55), (99, 0.07, 7), (199, 0.07, 14)]
+)
 def test_a_level_that_is_met_exactly_takes_no_score_more(n, level, rank):
     """(n + 1) * level is an integer here, though not always in binary."""
     scores = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))

@@ -15,7 +15,7 @@ from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from gateway.door import Door
 from gateway.factory import GatewayAppFactory, GatewayService, gateway_service
 from gateway.guard import Guard
-from gateway.traffic import OTHER, TemplatedTraffic
+from gateway.traffic import OTHER, PathTemplates, TemplatedTraffic
 from tests.gateway.tiny_service import SERVICE
 
 
@@ -64,6 +64,21 @@ def test_options_are_not_read_before_the_app_is_built() -> None:
     assert service.openapi_spec["openapi"] == "3.1.0"
     with pytest.raises(AssertionError, match="too early"):
         service.to_asgi()
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/api/v1/predict", "/api/v1/predict"),
+        ("/api/v1/symbols/AAPL", "/api/v1/symbols/{symbol}"),
+        ("/api/v1/symbols/A/B", OTHER),
+        ("/api/v1/symbols/", OTHER),
+        ("/x", OTHER),
+        ("other", OTHER),
+    ],
+)
+def test_a_path_is_named_by_its_route(factory: GatewayAppFactory, path: str, template: str) -> None:
+    assert PathTemplates(factory().router.routes).of(path) == template
 
 
 async def test_2000_random_paths_do_not_grow_the_metrics(client: httpx.AsyncClient) -> None:

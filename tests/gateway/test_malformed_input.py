@@ -46,6 +46,7 @@ WRONG_FIELDS: list[tuple[str, str, list[str]]] = [
     ("weight infinite", '{"symbol": "AAPL", "weights": {"lstm": Infinity}}', ["weights.lstm"]),
     ("weight overflows", '{"symbol": "AAPL", "weights": {"lstm": 1e999}}', ["weights.lstm"]),
     ("weight true", '{"symbol": "AAPL", "weights": {"lstm": true}}', ["weights.lstm"]),
+    ("weight of an endless name", f'{{"symbol": "AAPL", "weights": {{"{"x" * 65}": 1}}}}', [f"weights.{'x' * 64}"]),
     ("weight of no model", '{"symbol": "AAPL", "weights": {"nope": 1}}', ["weights.nope"]),
     (
         "weight of a model not chosen",

@@ -60,7 +60,7 @@ async def test_models_are_listed_and_found(client: httpx.AsyncClient) -> None:
 async def test_pages_together_are_the_whole_list(client: httpx.AsyncClient, limit: int) -> None:
     found: list[str] = []
     params: dict[str, str | int] = {"limit": limit}
-    while True:
+    for _ in SYMBOLS:
         page = (await client.get("/api/v1/symbols", params=params)).json()
         assert page["total"] == len(SYMBOLS)
         assert len(page["symbols"]) <= limit
@@ -68,6 +68,7 @@ async def test_pages_together_are_the_whole_list(client: httpx.AsyncClient, limi
         if page["next_cursor"] is None:
             break
         params["cursor"] = page["next_cursor"]
+    assert page["next_cursor"] is None
     assert found == sorted(SYMBOLS)
 
 

@@ -102,6 +102,19 @@ async def test_it_is_ready_once_a_forecast_worked(forecaster: Forecaster):
     assert await forecaster.is_ready()
 
 
+async def test_an_unforeseen_error_at_the_start_does_not_end_the_waiting(
+    forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def broken(requests: object) -> object:
+        monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(forecaster, "predict", broken)
+    await asyncio.wait_for(forecaster.warm_up(), 5)
+    assert await forecaster.is_ready()
+    assert "the forecast at the start failed" in caplog.text
+
+
 async def test_at_the_start_it_waits_for_every_model(forecaster: Forecaster, models: Models):
     models.broken = {"lstm"}
     warming_up = asyncio.create_task(forecaster.warm_up())

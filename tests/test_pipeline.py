@@ -1,0 +1,431 @@
+"""The whole line with ports in memory: order, failures, weights, and the same answer alone or in company."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.special import ndtri
+
+from answer import SHOWN_LEVELS
+from contracts import (
+    AssetClass,
+    Bars,
+    Floats,
+    Floats32,
+    Forecast,
+    ForecastRequest,
+    Instrument,
+    MemberSpec,
+    SourceHealth,
+    Timeframe,
+)
+from ensemble.surface import at_level, surface
+from errors import DeepFinanceError, RunnerUnavailable, Timeout, UnknownModel, UnknownSymbol, UnusableSeries
+from features.build import latest_inputs
+from features.spec import BARS_NEEDED
+from pipeline import Ports, forecast, forecast_many
+from tests.ensemble.model_sets import COVER_LEVELS, GRID, NAMES, made_up_set
+from tests.features.series import wandering_bars
+
+SET = made_up_set()
+NOW = datetime(2002, 3, 16, tzinfo=UTC)  # a Saturday, the day after the last bar of AAPL
+KINDS = {"AAPL": AssetClass.EQUITY, "MSFT": AssetClass.EQUITY, "^GSPC": AssetClass.INDEX, "BTC-USD": AssetClass.CRYPTO}
+
+
+@dataclass
+class MemoryMarket:
+    """Wandering prices of four symbols, and one that is too short."""
+
+    calls: list[str] = field(default_factory=list)
+    series: dict[str, Bars] = field(
+        default_factory=lambda: (
+            {symbol: wandering_bars(BARS_NEEDED + 5 * i, seed=i, symbol=symbol) for i, symbol in enumerate(KINDS)}
+            | {"SHORT": wandering_bars(40, symbol="SHORT")}
+        )
+    )
+
+    async def bars(self, symbol: str, timeframe: Timeframe) -> Bars:
+        self.calls.append(symbol)
+        await asyncio.sleep(0)
+        if symbol not in self.series:
+            raise UnknownSymbol(f"no source knows {symbol}")
+        return self.series[symbol]
+
+    def instrument(self, symbol: str) -> Instrument:
+        return Instrument(symbol, KINDS[symbol], "weekdays", "USD")
+
+    def symbols(self) -> Sequence[str]:
+        return list(self.series)
+
+    async def health(self) -> Sequence[SourceHealth]:
+        return []
+
+
+class Weekdays:
+    """Mondays to Fridays, but the 4th of July."""
+
+    def _trades(self, day: date) -> bool:
+        return day.weekday() < 5 and (day.month, day.day) != (7, 4)
+
+    def sessions_after(self, calendar: str, last: date, count: int) -> Sequence[date]:
+        days = (last + timedelta(days=i) for i in range(1, 10 * count + 10))
+        return [day for day in days if self._trades(day)][:count]
+
+    def last_completed_session(self, calendar: str, now: datetime) -> date:
+        return next(day for i in range(9) if self._trades(day := now.date() - timedelta(days=i)))
+
+    def sessions_between(self, calendar: str, first: date, last: date) -> int:
+        return sum(self._trades(first + timedelta(days=i)) for i in range((last - first).days + 1))
+
+
+@dataclass
+class ReckoningRunner:
+    """z quantiles that follow from the row alone: normal, its centre and width read from two of its columns."""
+
+    spec: MemberSpec
+    error: DeepFinanceError | None = None
+    batches: list[int] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    async def predict(self, keys: Sequence[str], rows: Floats32) -> Floats:
+        assert rows.shape == (len(keys), self.spec.row_width)
+        self.keys.extend(keys)
+        self.batches.append(len(keys))
+        await asyncio.sleep(0)
+        if self.error:
+            raise self.error
+        place = NAMES.index(self.spec.name)
+        centre = 0.1 * np.tanh(rows[:, place].astype(np.float64)) + 0.02 * place
+        width = 1.0 + 0.1 * place + 0.05 * np.tanh(rows[:, 5].astype(np.float64))
+        per_horizon = 1.0 + 0.01 * np.arange(len(GRID.horizons))
+        normal = ndtri(np.asarray(GRID.levels))
+        quantiles: Floats = centre[:, None, None] + (width[:, None] * per_horizon)[..., None] * normal
+        return quantiles
+
+
+def ports(**errors):
+    runners = {spec.name: ReckoningRunner(spec, errors.get(spec.name)) for spec in SET.members}
+    return Ports(MemoryMarket(), Weekdays(), runners)
+
+
+async def ask(request: ForecastRequest, **errors: DeepFinanceError) -> Forecast:
+    return await forecast(request, ports=ports(**errors), model_set=SET, now=NOW)
+
+
+async def ask_many(requests: Sequence[ForecastRequest], through=None):
+    return await forecast_many(requests, ports=through or ports(), model_set=SET, now=NOW)
+
+
+BROKEN = RunnerUnavailable("the model does not answer")
+
+
+async def expected_surface(symbol: str, alive: Sequence[str], weights: dict[str, Floats], offsets_of: int) -> Floats:
+    """(n_steps, n_levels) by hand from the members' answers."""
+    matrix = latest_inputs([MemoryMarket().series[symbol]])
+    z = SET.calibration.offsets[offsets_of].copy()
+    total = sum(weights[name] for name in alive)
+    for name in alive:
+        spec = SET.members[NAMES.index(name)]
+        rows = matrix.tabular if spec.takes == "tabular" else matrix.flat()
+        z += (weights[name] / total)[:, None] * (await ReckoningRunner(spec).predict(["x"], rows))[0]
+    return surface(np.sort(z, axis=-1)[None], matrix.sigma, SET.grid)[0]
+
+
+PUBLISHED = dict(zip(NAMES, SET.weights, strict=True))
+
+
+async def test_an_answer_is_the_calibrated_blend_of_all_members_in_prices():
+    got = await ask(ForecastRequest("AAPL", horizon=7))
+    expected = await expected_surface("AAPL", NAMES, PUBLISHED, -1)
+    price = MemoryMarket().series["AAPL"].close[-1]
+    assert got.current_price == price
+    for level in SHOWN_LEVELS:
+        twin = price * np.exp(at_level(expected[6], GRID.levels, level))
+        assert got.quantiles[f"{level:g}"] == pytest.approx(twin, rel=1e-12)
+    assert got.price_target == got.quantiles["0.5"]
+    assert got.expected_return == pytest.approx(got.price_target / price - 1)
+    assert got.degraded == ()
+
+
+async def test_answers_keep_the_order_of_the_requests():
+    requests = [
+        ForecastRequest(symbol, horizon)
+        for symbol, horizon in [("MSFT", 3), ("AAPL", 20), ("^GSPC", 1), ("MSFT", 1), ("AAPL", 20), ("BTC-USD", 5)]
+    ]
+    answers = await ask_many(requests)
+    assert [(each.symbol, each.horizon) for each in answers] == [(each.symbol, each.horizon) for each in requests]
+    assert answers[1] == answers[4]
+
+
+async def test_a_bad_symbol_among_good_ones_spoils_only_its_own_answer():
+    requests = [ForecastRequest(symbol) for symbol in ("AAPL", "NOPE", "MSFT", "SHORT", "AAPL")]
+    answers = await ask_many(requests)
+    assert [type(each) for each in answers] == [Forecast, UnknownSymbol, Forecast, UnusableSeries, Forecast]
+    assert answers[0] == await ask(requests[0])
+    assert "a forecast needs" in str(answers[3])
+
+
+async def test_a_symbol_without_a_calendar_spoils_only_its_own_answer(monkeypatch):
+    described = MemoryMarket.instrument
+
+    def instrument(market, symbol):
+        if symbol == "MSFT":
+            raise UnknownSymbol("MSFT: no exchange whose trading days are known here")
+        return described(market, symbol)
+
+    monkeypatch.setattr(MemoryMarket, "instrument", instrument)
+    answers = await ask_many([ForecastRequest(symbol) for symbol in ("AAPL", "MSFT", "^GSPC")])
+    assert [type(each) for each in answers] == [Forecast, UnknownSymbol, Forecast]
+
+
+async def test_only_bad_symbols_ask_no_model():
+    through = ports()
+    answers = await ask_many([ForecastRequest("NOPE"), ForecastRequest("SHORT"), ForecastRequest("NOPE")], through)
+    assert [type(each) for each in answers] == [UnknownSymbol, UnusableSeries, UnknownSymbol]
+    assert all(not runner.batches for runner in through.runners.values())
+
+
+async def test_a_single_bad_request_raises():
+    with pytest.raises(UnknownSymbol, match="no source knows NOPE"):
+        await ask(ForecastRequest("NOPE"))
+
+
+async def test_requests_alike_share_prices_and_model_calls():
+    through = ports()
+    requests = [ForecastRequest(symbol, horizon) for symbol in ("AAPL", "MSFT") for horizon in (1, 5, 20)]
+    await ask_many(requests, through)
+    assert sorted(through.market.calls) == ["AAPL", "MSFT"]
+    assert [runner.batches for runner in through.runners.values()] == [[2]] * 3
+
+
+async def test_a_batch_answers_exactly_what_one_by_one_answers():
+    requests = [
+        ForecastRequest(symbol, horizon, models=models, weights=weights, confidence_level=level)
+        for symbol in KINDS
+        for horizon, level in ((1, 0.9), (7, 0.5), (20, 0.99))
+        for models, weights in (
+            (None, None),
+            (("lstm",), None),
+            (None, {"lstm": 1.0, "xgboost": 2.0}),
+            (("transformer", "xgboost"), None),
+        )
+    ]
+    together = await ask_many(requests)
+    assert together == [await ask(request) for request in requests]
+
+
+@pytest.mark.parametrize("failing", NAMES)
+async def test_a_member_that_fails_is_named_and_the_rest_answer_with_their_own_calibration(failing):
+    got = await ask(ForecastRequest("AAPL", horizon=7), **{failing: BROKEN})
+    alive = [name for name in NAMES if name != failing]
+    subset = sum(2 ** NAMES.index(name) for name in alive) - 1
+    expected = await expected_surface("AAPL", alive, PUBLISHED, subset)
+    twin = got.current_price * np.exp(at_level(expected[6], GRID.levels, 0.95))
+    assert got.upper == pytest.approx(twin, rel=1e-12)
+    assert got.degraded == (failing,)
+    assert any(note.startswith(f"Answered without {failing};") for note in got.notes)
+    members = {member.model: member for member in got.members}
+    assert tuple(members) == NAMES
+    assert (members[failing].status, members[failing].weight, members[failing].price_target) == ("failed", 0.0, None)
+    assert members[failing].error == "the model does not answer"
+    column = 2  # horizon 7 lies above 5, the third of the grid
+    total = sum(PUBLISHED[name][column] for name in alive)
+    for name in alive:
+        assert members[name].status == "ok"
+        assert members[name].weight == pytest.approx(PUBLISHED[name][column] / total)
+    table = SET.evidence["equity"]
+    assert got.evidence.skill_vs_random_walk == table.skill[subset, 6]
+    assert got.evidence.p_value == table.p_value[subset, 6]
+
+
+async def test_a_timeout_is_a_failure_too():
+    got = await ask(ForecastRequest("AAPL"), lstm=Timeout("too slow"))
+    assert got.degraded == ("lstm",)
+
+
+async def test_when_every_model_fails_there_is_no_answer():
+    with pytest.raises(RunnerUnavailable, match=r"no model could answer \(xgboost: .*; lstm: .*; transformer: "):
+        await ask(ForecastRequest("AAPL"), **dict.fromkeys(NAMES, BROKEN))
+
+
+async def test_when_every_model_fails_a_bad_symbol_is_still_an_error_and_other_groups_answer():
+    through = ports(lstm=BROKEN)
+    requests = [ForecastRequest("AAPL", models=("lstm",)), ForecastRequest("AAPL")]
+    failed, answered = await ask_many(requests, through)
+    assert isinstance(failed, RunnerUnavailable)
+    assert isinstance(answered, Forecast)
+    assert answered.degraded == ("lstm",)
+
+
+async def test_the_asked_models_alone_are_asked():
+    through = ports()
+    (got,) = await ask_many([ForecastRequest("AAPL", 7, models=("transformer", "xgboost"))], through)
+    assert not through.runners["lstm"].batches
+    assert [member.model for member in got.members] == ["xgboost", "transformer"]
+    assert got.degraded == ()
+    assert sum(member.weight for member in got.members) == pytest.approx(1.0)
+
+
+async def test_the_order_in_which_models_are_named_does_not_matter():
+    one, other = await ask_many(
+        [ForecastRequest("AAPL", 7, models=models) for models in (("xgboost", "lstm"), ("lstm", "xgboost"))]
+    )
+    assert one == other
+
+
+async def test_a_row_goes_by_the_name_of_the_bars_it_was_made_from():
+    through = ports()
+    await ask_many([ForecastRequest("AAPL"), ForecastRequest("MSFT")], through)
+    series = through.market.series
+    for runner in through.runners.values():
+        assert runner.keys == [series["AAPL"].fingerprint, series["MSFT"].fingerprint]
+
+
+async def test_a_single_model_answers_with_its_own_calibration():
+    got = await ask(ForecastRequest("AAPL", horizon=7, models=("lstm",)))
+    expected = await expected_surface("AAPL", ["lstm"], PUBLISHED, 1)
+    twin = got.current_price * np.exp(at_level(expected[6], GRID.levels, 0.05))
+    assert got.lower == pytest.approx(twin, rel=1e-12)
+    (member,) = got.members
+    assert (member.model, member.weight) == ("lstm", 1.0)
+    assert member.price_target == pytest.approx(got.price_target, rel=1e-12)
+    assert got.confidence_breakdown.model_agreement is None
+
+
+async def test_the_callers_weights_are_used_and_shown():
+    asked = {"xgboost": 3.0, "transformer": 1.0}
+    got = await ask(ForecastRequest("AAPL", horizon=7, weights=asked))
+    flat = {name: np.full(len(GRID.horizons), asked.get(name, 0.0)) for name in NAMES}
+    expected = await expected_surface("AAPL", NAMES, flat, -1)
+    twin = got.current_price * np.exp(at_level(expected[6], GRID.levels, 0.5))
+    assert got.price_target == pytest.approx(twin, rel=1e-12)
+    assert {member.model: member.weight for member in got.members} == {
+        "xgboost": 0.75,
+        "lstm": 0.0,
+        "transformer": 0.25,
+    }
+    assert got.evidence.scope.endswith("measured with the published weights, not with those asked for")
+
+
+async def test_an_unknown_model_is_refused_by_name():
+    with pytest.raises(UnknownModel, match="unknown model 'gpt'; published are xgboost, lstm, transformer"):
+        await ask(ForecastRequest("AAPL", models=("lstm", "gpt")))
+
+
+async def test_intervals_of_higher_levels_hold_those_of_lower_ones():
+    answers = [await ask(ForecastRequest("AAPL", 20, confidence_level=level)) for level in (0.5, 0.9, 0.99)]
+    for narrow, wide in pairwise(answers):
+        for inner, outer in zip(narrow.path, wide.path, strict=True):
+            assert outer.lower < inner.lower < inner.median < inner.upper < outer.upper
+            assert inner.median == outer.median
+    assert (answers[1].lower, answers[1].upper) == (answers[1].quantiles["0.05"], answers[1].quantiles["0.95"])
+
+
+async def test_a_shorter_horizon_is_the_start_of_a_longer_one():
+    short, long = await ask_many([ForecastRequest("AAPL", 6), ForecastRequest("AAPL", 20)])
+    assert short.path == long.path[:6]
+
+
+async def test_the_same_inputs_have_the_same_name_whoever_asks_and_when():
+    first = await ask(ForecastRequest("AAPL"))
+    later = await forecast(ForecastRequest("AAPL"), ports=ports(), model_set=SET, now=NOW + timedelta(days=400))
+    assert first.forecast_id == later.forecast_id
+    assert replace(later, data=first.data) == first
+    assert (first.data.stale, later.data.stale) == (False, True)
+
+
+async def test_whatever_changes_the_numbers_changes_the_name():
+    base = ForecastRequest("AAPL")
+    variants = [
+        base,
+        replace(base, horizon=6),
+        replace(base, confidence_level=0.8),
+        replace(base, weights={"lstm": 1.0}),
+        replace(base, models=("lstm", "xgboost")),
+        replace(base, symbol="MSFT"),
+    ]
+    names = [each.forecast_id for each in await ask_many(variants)]
+    names.append((await ask(base, lstm=BROKEN)).forecast_id)
+    through = ports()
+    close = through.market.series["AAPL"].close.copy()
+    close[-1] *= 1.0001
+    through.market.series["AAPL"] = Bars("AAPL", "1d", through.market.series["AAPL"].times, close, "made up")
+    names.append((await ask_many([base], through))[0].forecast_id)
+    newer = replace(SET, version="20230101-newer")
+    names.append((await forecast(base, ports=ports(), model_set=newer, now=NOW)).forecast_id)
+    assert len(set(names)) == len(names)
+
+
+async def test_the_target_is_the_session_that_the_calendar_names():
+    got = await ask(ForecastRequest("AAPL", horizon=20))
+    days = Weekdays().sessions_after("", got.as_of, 20)
+    assert got.as_of == MemoryMarket().series["AAPL"].times[-1].item()
+    assert [step.date for step in got.path] == days
+    assert got.target_date == days[-1]
+    assert [step.step for step in got.path] == list(range(1, 21))
+
+
+async def test_evidence_is_read_for_the_horizon_the_level_the_kind_and_the_members():
+    for symbol, kind in (("AAPL", "equity"), ("^GSPC", "index")):
+        for level in (0.5, 0.9, 0.99):
+            got = await ask(ForecastRequest(symbol, 4, models=("xgboost", "transformer"), confidence_level=level))
+            table, subset = SET.evidence[kind], 0b101 - 1
+            at = COVER_LEVELS.tolist().index(level)
+            assert got.evidence.coverage == pytest.approx(table.coverage[subset, 3, at], abs=1e-12)
+            assert got.evidence.skill_vs_random_walk == table.skill[subset, 3]
+            assert got.evidence.p_value == table.p_value[subset, 3]
+            assert got.evidence.samples == table.samples[3]
+            assert got.evidence.scope.startswith(f"{kind}: made up; members xgboost, transformer")
+            assert got.evidence.window == table.window
+
+
+async def test_nothing_measured_is_said_and_not_made_up():
+    got = await ask(ForecastRequest("BTC-USD"))
+    evidence = got.evidence
+    assert (evidence.samples, evidence.coverage, evidence.skill_vs_random_walk, evidence.p_value) == (
+        0,
+        None,
+        None,
+        None,
+    )
+    assert not evidence.beats_random_walk
+    assert got.direction == "neutral"
+    assert "No evidence: nothing was measured for assets of the kind crypto." in got.notes
+    assert got.confidence_breakdown.historical_skill is None
+
+
+async def test_probability_and_confidence_are_the_recalibrated_ones():
+    got = await ask(ForecastRequest("AAPL", 7))
+    (row,) = [await expected_surface("AAPL", NAMES, PUBLISHED, -1)]
+    raw = 1 - np.interp(0.0, row[6], GRID.levels)
+    intercept, slope = SET.calibration.direction[6]
+    twin = 1 / (1 + np.exp(-(intercept + slope * np.log(raw / (1 - raw)))))
+    assert got.probability_up == pytest.approx(twin, abs=0.01)
+    assert got.confidence == max(got.probability_up, 1 - got.probability_up)
+
+
+async def test_the_price_level_of_a_symbol_scales_its_answer():
+    through = ports()
+    bars = through.market.series["AAPL"]
+    through.market.series["AAPL"] = Bars("AAPL", "1d", bars.times, bars.close * 1000, "made up")
+    (scaled,) = await ask_many([ForecastRequest("AAPL", 20)], through)
+    plain = await ask(ForecastRequest("AAPL", 20))
+    assert_allclose([step.upper for step in scaled.path], [1000 * step.upper for step in plain.path], rtol=1e-6)
+
+
+async def test_adjusted_closes_make_the_forecast_and_the_traded_close_the_price():
+    through = ports()
+    bars = through.market.series["AAPL"]
+    doubled = Bars("AAPL", "1d", bars.times, bars.close * 2, "made up", adj_close=bars.close.copy())
+    through.market.series["AAPL"] = doubled
+    (got,) = await ask_many([ForecastRequest("AAPL")], through)
+    plain = await ask(ForecastRequest("AAPL"))
+    assert got.current_price == 2 * plain.current_price
+    assert got.price_target == pytest.approx(2 * plain.price_target, rel=1e-12)

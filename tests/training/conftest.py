@@ -1,0 +1,57 @@
+"""A whole run on made-up prices: three shares and an index that ends before the evidence window, as the bundled do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backtest.splits import Window
+from contracts import Bars, ModelSet
+from tests.features.series import made_bars, wandering_bars
+from training.history import History, history_of
+from training.plan import Plan, Windows
+from training.train import train
+
+WINDOWS = Windows(
+    training=Window(date(2001, 1, 1), date(2003, 4, 18)),
+    stopping=date(2002, 11, 1),
+    calibration=Window(date(2003, 4, 21), date(2003, 12, 31)),
+    evidence=Window(date(2004, 1, 1), date(2004, 10, 29)),
+)
+PLAN = Plan(windows=WINDOWS, fast=True)
+
+
+def universe() -> list[Bars]:
+    shares = [wandering_bars(1000, seed, symbol) for seed, symbol in enumerate(("AAA", "BBB", "CCC"))]
+    return [*shares, wandering_bars(783, 9, "^GSPC")]
+
+
+def histories_of(universe: Sequence[Bars]) -> list[History]:
+    return [history_of(bars, PLAN.grid.horizons[-1]) for bars in universe]
+
+
+def changed_after(bars: Bars, last: date) -> Bars:
+    """The same prices up to that day, and others afterwards."""
+    close = bars.close.copy()
+    later = bars.times > np.datetime64(last)
+    close[later] *= np.exp(np.linspace(0.3, -1.5, int(later.sum())))
+    return made_bars(close, bars.symbol)
+
+
+@dataclass(frozen=True)
+class Run:
+    histories: list[History]
+    model_set: ModelSet
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    target = tmp_path_factory.mktemp("trained") / "current"
+    histories = histories_of(universe())
+    return Run(histories, train(histories, PLAN, target.with_name("staging"), target), target)

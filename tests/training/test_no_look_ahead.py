@@ -1,0 +1,196 @@
+"""What is fitted on a window is the same whatever happens after it; and the service repeats a day of the evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from backtest.score import pinball_loss
+from backtest.splits import Window
+from contracts import Calibration
+from ensemble.combine import blend
+from ensemble.conformal import fit_offsets
+from ensemble.distribution import distribution
+from features.build import latest_inputs
+from tests.features.series import made_bars
+from tests.training.conftest import PLAN, WINDOWS, changed_after, histories_of, universe
+from training.calibrate import calibrate
+from training.evidence import base_rates, baseline_quantiles, scored_history
+from training.fit_network import _base, _rows, quantile_loss
+from training.fit_xgboost import training_rows
+from training.history import history_of, load_histories
+from training.plan import HORIZON_WEIGHTS
+from training.predictions import predictor
+
+LAST_DAY = WINDOWS.training.end
+SHARES = universe()[:3]
+
+
+def assert_training_ends_with_its_window():
+    ours, theirs = (histories_of(bars) for bars in (SHARES, [changed_after(each, LAST_DAY) for each in SHARES]))
+    for left, right in zip(training_rows(ours, PLAN), training_rows(theirs, PLAN), strict=True):
+        assert len(left) > 1000
+        assert_array_equal(left, right)
+    for before in (True, False):
+        known, changed = (_rows(histories, PLAN, 5, before=before) for histories in (ours, theirs))
+        assert len(known.inputs) > 20
+        torch.testing.assert_close(known.inputs, changed.inputs, rtol=0, atol=0)
+        torch.testing.assert_close(known.outcomes, changed.outcomes, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(_base(ours, PLAN), _base(theirs, PLAN), rtol=0, atol=0)
+
+
+def test_members_are_fitted_on_nothing_later_than_their_window():
+    assert_training_ends_with_its_window()
+
+
+def test_a_window_without_purge_is_caught(monkeypatch):
+    def only_origins(window, origins, ends):
+        inside = (origins >= np.datetime64(window.start)) & (origins <= np.datetime64(window.end))
+        return inside[:, None] & ~np.isnat(ends)
+
+    monkeypatch.setattr(Window, "holds", only_origins)
+    with pytest.raises(AssertionError):
+        assert_training_ends_with_its_window()
+
+
+def test_targets_in_units_of_a_later_volatility_are_caught(monkeypatch):
+    def later_sigma(history, grid):
+        sigma = history.matrix.sigma
+        later = np.concatenate([sigma[20:], np.repeat(sigma[-1:], 20)])
+        horizons = np.asarray(grid.horizons)
+        return history.returns[:, horizons - 1] / (later[:, None] * np.sqrt(horizons))
+
+    monkeypatch.setattr("training.history.History.z", later_sigma)
+    with pytest.raises(AssertionError):
+        assert_training_ends_with_its_window()
+
+
+def test_early_stopping_looks_at_later_outcomes_than_fitting():
+    histories = histories_of(SHARES[:1])
+    stopping = np.datetime64(WINDOWS.stopping)
+    cut = [changed_after(SHARES[0], WINDOWS.stopping)]
+    left, right = (_rows(each, PLAN, 1, before=True) for each in (histories, histories_of(cut)))
+    torch.testing.assert_close(left.outcomes, right.outcomes, rtol=0, atol=0, equal_nan=True)
+    held_out = _rows(histories, PLAN, 1, before=False)
+    later = (histories[0].origins >= stopping) & (histories[0].origins < np.datetime64(LAST_DAY))
+    assert len(held_out.inputs) == later.sum()
+
+
+def test_outcomes_are_in_units_of_the_volatility_at_their_origin():
+    (history,) = histories_of(SHARES[:1])
+    z = history.z(PLAN.grid)
+    for i in (0, 100, 400):
+        row, sigma = history.rows[i], history.matrix.sigma[i]
+        for j, horizon in enumerate(PLAN.grid.horizons):
+            twin = np.log(SHARES[0].close[row + horizon] / SHARES[0].close[row]) / (sigma * horizon**0.5)
+            assert z[i, j] == pytest.approx(twin, rel=1e-9)
+
+
+def calibrated(run, bars):
+    histories = histories_of(bars)
+    predict = predictor(run.model_set.members, PLAN.grid, run.folder)
+    answers = [predict(history.matrix) for history in histories]
+    return calibrate(histories, answers, run.model_set.members, PLAN), histories, answers
+
+
+def test_calibration_uses_nothing_later_than_its_window(run):
+    again, *_ = calibrated(run, SHARES)
+    assert_array_equal(again.weights, run.model_set.weights)
+    other, *_ = calibrated(run, [changed_after(each, WINDOWS.calibration.end) for each in SHARES])
+    assert_array_equal(other.weights, again.weights)
+    for name in Calibration.__dataclass_fields__:
+        assert_array_equal(getattr(other.calibration, name), getattr(again.calibration, name))
+
+
+def test_calibration_reads_its_window(run):
+    again, *_ = calibrated(run, SHARES)
+    other, *_ = calibrated(run, [changed_after(each, WINDOWS.training.end) for each in SHARES])
+    assert (other.calibration.offsets != again.calibration.offsets).mean() > 0.9
+
+
+def test_each_subset_has_the_offsets_of_its_own_blend(run):
+    model_set, histories, answers = calibrated(run, SHARES)
+    inside = [history.inside(WINDOWS.calibration, PLAN.grid.horizons)[:, 3] for history in histories]
+    outcomes = np.concatenate([history.z(PLAN.grid)[at, 3] for history, at in zip(histories, inside, strict=True)])
+    for names in (("lstm",), ("xgboost", "transformer"), model_set.names):
+        weights = np.array([model_set.weights[model_set.names.index(name)] for name in names])
+        members = [np.concatenate([each[name][at] for each, at in zip(answers, inside, strict=True)]) for name in names]
+        twin = fit_offsets(outcomes, blend(members, weights / weights.sum(axis=0))[:, 3], PLAN.grid.levels)
+        assert_allclose(model_set.calibration.offsets[model_set.subset(names), 3], twin, rtol=0, atol=1e-12)
+
+
+def test_base_rates_are_counted_before_the_window_opens():
+    horizons = np.array([1, 20])
+    histories = histories_of(SHARES)
+    later = histories_of([changed_after(each, WINDOWS.calibration.end) for each in SHARES])
+    rates = base_rates(histories, WINDOWS.evidence, horizons)
+    assert_array_equal(base_rates(later, WINDOWS.evidence, horizons), rates)
+    for i, horizon in enumerate(horizons):
+        rose = [
+            bars.close[t + horizon] > bars.close[t]
+            for bars in SHARES
+            for t in range(314, 1000 - horizon)
+            if bars.times[t + horizon] < np.datetime64(WINDOWS.evidence.start)
+        ]
+        assert rates[i] == pytest.approx(np.mean(rose))
+
+
+def test_baselines_of_a_history_see_no_future():
+    rows, horizons, day = np.arange(100, 200), np.array([1, 20]), 199 + 314
+    (history,) = histories_of(SHARES[:1])
+    changed = history_of(changed_after(SHARES[0], SHARES[0].times[day].item()), 90)
+    ours, theirs = (baseline_quantiles(each, rows, horizons) for each in (history, changed))
+    for name in ("random_walk", "ewma"):
+        assert_array_equal(ours[name], theirs[name])
+
+
+def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit(run):
+    (history,) = histories_of(SHARES[:1])
+    predict = predictor(run.model_set.members, PLAN.grid, run.folder)
+    evaluated = distribution(run.model_set, predict(history.matrix), history.matrix)
+    for i in (0, 123, len(history.matrix) - 1):
+        seen = made_bars(SHARES[0].close[: history.rows[i] + 1])
+        matrix = latest_inputs([seen])
+        served = distribution(run.model_set, predict(matrix), matrix)
+        assert_array_equal(served.surfaces[0], evaluated.surfaces[i])
+        assert_array_equal(served.probability_up[0], evaluated.probability_up[i])
+
+
+def test_only_outcomes_inside_the_window_are_scored(run):
+    (history,) = histories_of(SHARES[:1])
+    horizons = np.array([1, 90])
+    predict = predictor(run.model_set.members, PLAN.grid, run.folder)
+    found = scored_history(history, predict(history.matrix), run.model_set, WINDOWS.evidence, horizons)
+    assert found is not None
+    inside = history.inside(WINDOWS.evidence, horizons)
+    assert (~np.isnan(found[0].outcomes)).sum(axis=0).tolist() == inside.sum(axis=0).tolist()
+    assert found[0].origins.min() == np.datetime64("2004-01-01")
+
+
+def test_the_loss_of_the_networks_is_the_pinball_loss_with_weighted_horizons():
+    rng = np.random.default_rng(0)
+    outcomes = rng.standard_normal((6, 9)).astype(np.float32)
+    outcomes[2, 4:] = np.nan
+    quantiles = np.sort(rng.standard_normal((6, 9, 13)).astype(np.float32), axis=-1)
+    ours = quantile_loss(torch.from_numpy(quantiles), torch.from_numpy(outcomes), PLAN)
+    loss = pinball_loss(outcomes.astype(float), quantiles.astype(float), PLAN.grid.levels)
+    known = ~np.isnan(loss)
+    weights = np.broadcast_to(HORIZON_WEIGHTS, loss.shape)
+    assert float(ours) == pytest.approx((loss[known] * weights[known]).sum() / weights[known].sum(), rel=1e-5)
+
+
+def test_series_that_are_too_short_are_named_and_left_out():
+    series = {"LONG": SHARES[0], "SHORT": made_bars(SHARES[1].close[:315], "SHORT")}
+
+    class Shelf:
+        def symbols(self):
+            return list(series)
+
+        async def bars(self, symbol, timeframe):
+            return series[symbol]
+
+    histories, refused = load_histories(Shelf(), 90)  # type: ignore[arg-type]
+    assert [history.bars.symbol for history in histories] == ["AAA"]
+    assert refused == {"SHORT": "315 bars, at least 316 are needed"}
