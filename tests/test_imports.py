@@ -25,7 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "storage": LEAVES,
     "runners": LEAVES | {"features.spec", "settings"},
     "answer": LEAVES | PURE,
-    "pipeline": LEAVES | PURE | {"answer"},
+    "corrections": LEAVES | PURE,
+    "pipeline": LEAVES | PURE | {"answer", "corrections"},
     "training": LEAVES
     | PURE
     | {
