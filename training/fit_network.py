@@ -82,7 +82,9 @@ def _epochs(network: nn.Module, rows: Rows, recipe: Recipe, plan: Plan) -> Itera
     epochs = 1 if plan.fast else recipe.epochs
     batches = max(len(rows.inputs) // recipe.batch, 1)
     optimiser = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=epochs * batches, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.rate, total_steps=max(epochs * batches, 10), pct_start=0.2
+    )
     for _ in range(epochs):
         network.train()
         order = torch.randperm(len(rows.inputs))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backtest.splits import Window, log_returns_ahead, times_ahead
-from contracts import AssetClass, Bars, FeatureMatrix, Floats, Grid, Ints, Times
+from contracts import AssetClass, Bars, FeatureMatrix, Floats, Grid, Ints, Timeframe, Times
 from errors import DeepFinanceError
 from features.build import history_inputs
 from features.spec import BARS_NEEDED
@@ -43,6 +44,41 @@ class History:
         """(n_rows, n_horizons) whether origin and outcome both lie in the window."""
         return window.holds(self.origins, self.ends[:, np.asarray(horizons) - 1])
 
+    def known_by(self, day: date) -> History:
+        """What there was on the evening of ``day``: earlier bars, origins and outcomes; the rest is gone."""
+        last = np.datetime64(day)
+        kept = self.origins <= last
+        bars = _bars_until(self.bars, last)
+        known = self.ends[kept] <= last
+        return History(
+            bars=bars,
+            asset_class=self.asset_class,
+            matrix=self.matrix.take(np.flatnonzero(kept)),
+            rows=self.rows[kept],
+            origins=self.origins[kept],
+            returns=np.where(known, self.returns[kept], np.nan),
+            ends=np.where(known, self.ends[kept], np.datetime64("NaT")),
+        )
+
+
+def _bars_until(bars: Bars, last: np.datetime64) -> Bars:
+    count = int((bars.times.astype("datetime64[D]") <= last).sum())
+
+    def cut(column: Floats | None) -> Floats | None:
+        return None if column is None else column[:count]
+
+    return replace(
+        bars,
+        times=bars.times[:count],
+        close=bars.close[:count],
+        open=cut(bars.open),
+        high=cut(bars.high),
+        low=cut(bars.low),
+        adj_close=cut(bars.adj_close),
+        volume=cut(bars.volume),
+        fingerprint="",
+    )
+
 
 def history_of(bars: Bars, longest: int) -> History:
     """Features and outcomes of one symbol."""
@@ -61,7 +97,7 @@ def history_of(bars: Bars, longest: int) -> History:
 
 
 def load_histories(
-    source: Source, longest: int, symbols: Sequence[str] | None = None
+    source: Source, longest: int, symbols: Sequence[str] | None = None, timeframe: Timeframe = "1d"
 ) -> tuple[list[History], dict[str, str]]:
     """All series of a source that are long enough, and why each of the others was left out."""
     histories: list[History] = []
@@ -70,7 +106,7 @@ def load_histories(
     async def read_all() -> None:
         for symbol in symbols or source.symbols():
             try:
-                bars = await source.bars(symbol, "1d")
+                bars = await source.bars(symbol, timeframe)
             except DeepFinanceError as error:
                 refused[symbol] = error.message
                 continue

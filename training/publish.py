@@ -1,4 +1,4 @@
-"""Turn a finished set into files: manifest, arrays, model card. The folder is replaced in one step."""
+"""Turn a finished set into files: members, arrays, manifest, curves, card, and what was decided about it."""
 
 from __future__ import annotations
 
@@ -7,58 +7,86 @@ import json
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from contracts import MemberInput, MemberKind, MemberSpec, ModelSet
+from contracts import MemberSpec, ModelSet
 from features.ranges import RANGE_NAMES
 from features.spec import FEATURE_NAMES, ROW_WIDTHS, fingerprint
 from runners.artefact import MANIFEST
-from runners.model_set import describe_evidence, save_arrays
+from runners.model_set import CALIBRATION_FILE, EVIDENCE_FILE, describe_evidence, save_arrays
 from training.card import model_card
+from training.champion import Verdict
+from training.curves import draw_curves
 from training.history import History
+from training.members import MemberPlan
 from training.plan import Plan
+from training.resume import Losses
 
 LIBRARIES = ("numpy", "scipy", "xgboost-cpu", "torch", "onnx", "onnxruntime")
+PROMOTION_FILE = "promotion.json"
 
 
-def member_spec(name: str, path: Path, kind: MemberKind, takes: MemberInput) -> MemberSpec:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a set was made from. ``candles`` only taught members that use ranges; ``refused`` are series with the
+    reason why they could not be used, ``left_out`` members with the reason why they are not in the set."""
+
+    histories: Sequence[History]
+    candles: Sequence[History]
+    refused: Mapping[str, str]
+    left_out: Mapping[str, str]
+
+
+def member_spec(member: MemberPlan, folder: Path) -> MemberSpec:
     """What the manifest says of a fitted member; its version is the start of its file's hash."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return MemberSpec(name, digest[:12], path.name, f"sha256:{digest}", kind, takes, ROW_WIDTHS[takes])
+    digest = _sha256(folder / member.file)
+    short = digest.removeprefix("sha256:")[:12]
+    return MemberSpec(member.name, short, member.file, digest, member.kind, member.takes, ROW_WIDTHS[member.takes])
 
 
-def publish(
-    staging: Path,
-    target: Path,
+def write_set(
+    folder: Path,
+    fits: Path,
     model_set: ModelSet,
-    histories: Sequence[History],
+    sources: Sources,
     plan: Plan,
     scores: Mapping[str, Any],
+    losses: Mapping[str, Losses],
 ) -> ModelSet:
-    """Complete ``staging`` (which holds the members' files) and move it to ``target``; returns the set as published."""
-    save_arrays(staging, model_set.calibration, model_set.evidence)
-    manifest = _manifest(staging, model_set, histories, plan, scores)
-    published = replace(model_set, version=manifest["models_version"], manifest=manifest)
-    (staging / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    (staging / "MODEL_CARD.md").write_text(model_card(published))
-    _swap(staging, target)
-    return published
+    """Write the whole set but its verdict into ``folder``, which is emptied first; the set as it would be published."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for member in model_set.members:
+        shutil.copyfile(fits / member.file, folder / member.file)
+    save_arrays(folder, model_set.calibration, model_set.evidence)
+    draw_curves({member.name: losses.get(member.name, []) for member in model_set.members}, folder)
+    manifest = _manifest(folder, model_set, sources, plan, scores)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    return replace(model_set, version=manifest["models_version"], manifest=manifest)
+
+
+def write_verdict(folder: Path, written: ModelSet, verdict: Verdict) -> None:
+    """Say why the set is published, beside the manifest: the same set has the same manifest whatever it replaced."""
+    (folder / PROMOTION_FILE).write_text(json.dumps(asdict(verdict), indent=2, default=str) + "\n")
+    (folder / "MODEL_CARD.md").write_text(model_card(written, verdict))
 
 
 def _manifest(
-    staging: Path, model_set: ModelSet, histories: Sequence[History], plan: Plan, scores: Mapping[str, Any]
+    folder: Path, model_set: ModelSet, sources: Sources, plan: Plan, scores: Mapping[str, Any]
 ) -> dict[str, Any]:
-    arrays = {path.name: _sha256(path) for path in sorted(staging.glob("*.npz"))}
+    arrays = {name: _sha256(folder / name) for name in (CALIBRATION_FILE, EVIDENCE_FILE)}
     content = hashlib.sha256("".join([m.sha256 for m in model_set.members] + list(arrays.values())).encode())
     windows = plan.windows
     return {
         "models_version": f"{windows.evidence.end:%Y%m%d}-{content.hexdigest()[:10]}",
+        "timeframe": plan.timeframe,
         "features": {"fingerprint": fingerprint(), "names": list(FEATURE_NAMES), "ranges": list(RANGE_NAMES)},
         "grid": asdict(model_set.grid),
         "members": [asdict(member) for member in model_set.members],
+        "left_out": {"members": dict(sources.left_out), "series": dict(sources.refused)},
         "kinds": list(model_set.calibration),
         "weights": {
             kind: {member.name: each.weights[i].tolist() for i, member in enumerate(model_set.members)}
@@ -70,7 +98,10 @@ def _manifest(
             for name in ("training", "calibration", "evidence")
         },
         "seed": plan.seed,
-        "data": {history.bars.symbol: history.bars.fingerprint for history in histories},
+        "fast": plan.fast,
+        "data": {history.bars.symbol: history.bars.fingerprint for history in sources.histories},
+        "providers": sorted({history.bars.provider for history in sources.histories}),
+        "range_data": {history.bars.symbol: history.bars.fingerprint for history in sources.candles},
         "versions": {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES},
         "evidence": {name: describe_evidence(table) for name, table in model_set.evidence.items()},
         "scores": scores,
@@ -79,13 +110,3 @@ def _manifest(
 
 def _sha256(path: Path) -> str:
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
-def _swap(staging: Path, target: Path) -> None:
-    """Put ``staging`` where ``target`` is; a crash leaves the old set or the new one, never half of each."""
-    retired = target.with_name(target.name + ".old")
-    shutil.rmtree(retired, ignore_errors=True)
-    if target.exists():
-        target.rename(retired)
-    staging.rename(target)
-    shutil.rmtree(retired, ignore_errors=True)

@@ -1,123 +1,139 @@
-"""`make train`: fit, calibrate, measure, publish. Prints what it does and how long each step took."""
+"""The command line of `make train`."""
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+import sys
+from datetime import date
 from pathlib import Path
 
-import numpy as np
-from rich.console import Console
+from rich.table import Table
 
-from contracts import AssetClass, EvidenceTable, Floats, MemberSpec, ModelSet
+from contracts import ModelSet
+from errors import DeepFinanceError
 from market.bundled import BundledSource
 from market.files import FilesSource
 from market.source import Source
-from training.calibrate import calibrate
-from training.evidence import evidence_rows, measure_evidence
+from settings import model_set_folder
+from training.champion import Verdict
 from training.history import History, load_histories
-from training.members import MEMBERS, MemberPlan, fit_member
-from training.plan import Plan
-from training.predictions import predictor
-from training.publish import member_spec, publish
+from training.plan import Plan, Windows, windows_between, windows_until
+from training.progress import CONSOLE, step
+from training.run import check_target, train
 from training.sample_stocks import SampleStocks
+from training.swap import previous_of
 
-CONSOLE = Console(highlight=False)
-DEFAULT_TARGET = Path(__file__).parent.parent / "models_store" / "current"
-
-
-def train(
-    histories: Sequence[History], candles: Sequence[History], plan: Plan, staging: Path, target: Path
-) -> ModelSet:
-    """The whole run on prepared histories; the published set. ``candles`` are only learned from, by `har_range`."""
-    staging.mkdir(parents=True, exist_ok=True)
-    shares = [history for history in histories if history.asset_class is AssetClass.EQUITY]
-    ranged = [history for history in [*histories, *candles] if history.bars.has_ranges]
-    with _step(f"fit {len(MEMBERS)} members on {len(shares)} shares, {len(ranged)} series with ranges"):
-        members = _fit(shares, ranged, plan, staging)
-    with _step("answer all histories"):
-        predict = predictor(members, plan.grid, staging)
-        answered = [(history, predict(history.matrix)) for history in histories]
-    with _step("fit weights and calibration"):
-        closes = [pair for pair in answered if pair[0].asset_class is AssetClass.EQUITY]
-        indexes = [pair for pair in answered if pair[0].bars.has_ranges]
-        model_set = calibrate(closes, indexes, members, plan)
-    with _step("measure"):
-        evidence, scores = _measure(answered, model_set, plan)
-    return publish(staging, target, replace(model_set, evidence=evidence), histories, plan, scores)
+INTERRUPTED = 130
 
 
-def _fit(shares: Sequence[History], ranged: Sequence[History], plan: Plan, staging: Path) -> list[MemberSpec]:
-    """Members in published order, two fits at a time: each uses one thread, so the numbers do not depend on timing."""
-    with ProcessPoolExecutor(max_workers=2) as pool:
-        jobs = [
-            pool.submit(_fit_one, member, ranged if member.takes == "ranges" else shares, plan, staging / member.file)
-            for member in MEMBERS
-        ]
-        for job in jobs:
-            job.result()
-    return [member_spec(member.name, staging / member.file, member.kind, member.takes) for member in MEMBERS]
+def main() -> int:
+    """1 where nothing could be trained; 0 whether or not the challenger was promoted."""
+    options = _options()
+    target = options.out.absolute()
+    plan = Plan(windows=options.windows, seed=options.seed, fast=options.fast, timeframe=options.timeframe)
+    try:
+        check_target(target)
+        histories, refused, candles = _read(options, plan)
+        challenger, verdict = train(
+            histories, candles, plan, target, refused=refused, fresh=options.fresh, force=options.force
+        )
+    except DeepFinanceError as error:
+        CONSOLE.print(error.message, markup=False)
+        return 1
+    except KeyboardInterrupt:
+        CONSOLE.print("interrupted; finished members are kept, the same command goes on from there")
+        return INTERRUPTED
+    _tell(challenger, verdict, target)
+    return 0
 
 
-def _fit_one(member: MemberPlan, histories: Sequence[History], plan: Plan, path: Path) -> None:
-    def report(epoch: int, loss: float, held_out: float) -> None:
-        CONSOLE.print(f"{member.name}: epoch {epoch}, loss {loss:.5f}, held out {held_out:.5f}")
-
-    fit_member(member, histories, plan, path, report)
-    CONSOLE.print(f"{member.name}: fitted")
-
-
-def _measure(
-    answered: Sequence[tuple[History, Mapping[str, Floats]]], model_set: ModelSet, plan: Plan
-) -> tuple[dict[str, EvidenceTable], dict[str, list[dict[str, object]]]]:
-    """Evidence and scores for each asset class that has outcomes in a window later than the members' training."""
-    tables, scores = {}, {}
-    for asset_class in dict.fromkeys(history.asset_class for history, _ in answered):
-        own = [history for history, _ in answered if history.asset_class is asset_class]
-        theirs = [answers for history, answers in answered if history.asset_class is asset_class]
-        window = plan.windows.evidence
-        if not any(history.inside(window, plan.grid.horizons).any() for history in own):
-            window = plan.windows.calibration
-        symbols = ", ".join(history.bars.symbol for history in own)
-        scope = f"{asset_class}: {symbols}; origins and outcomes {window.start} to {window.end}"
-        if window is plan.windows.calibration:
-            scope += " (later than the members' training, in the years of calibration)"
-        tables[str(asset_class)] = measure_evidence(own, theirs, model_set, window, scope)
-        scores[str(asset_class)] = evidence_rows(own, theirs, model_set, window, np.array(plan.grid.horizons))
-    return tables, scores
-
-
-@contextmanager
-def _step(what: str) -> Iterator[None]:
-    began = time.perf_counter()
-    CONSOLE.print(f"[bold]{what}[/] ...")
-    yield
-    CONSOLE.print(f"[dim]{what}: {time.perf_counter() - began:.1f} s[/]")
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(prog="make train ARGS=...", description=__doc__)
-    parser.add_argument("--fast", action="store_true", help="tiny fits to try the machinery; the scores mean nothing")
-    parser.add_argument("--seed", type=int, default=Plan().seed, help="seed of every random draw")
-    parser.add_argument("--data-dir", type=Path, help="train on DIR/<SYMBOL>.csv[.gz] or .parquet instead")
-    parser.add_argument("--out", type=Path, default=DEFAULT_TARGET, help="folder to publish to")
-    options = parser.parse_args()
+def _read(options: argparse.Namespace, plan: Plan) -> tuple[list[History], dict[str, str], list[History]]:
+    """The universe, what was refused of it, and the series that only teach what ranges say."""
     source: Source = FilesSource(options.data_dir) if options.data_dir else BundledSource()
-    plan = Plan(seed=options.seed, fast=options.fast)
-    with _step("read prices and build features"):
-        histories, refused = load_histories(source, plan.grid.horizons[-1])
+    longest = plan.grid.horizons[-1]
+    with step("read prices and build features"):
+        histories, refused = load_histories(source, longest, options.symbols, plan.timeframe)
+        candles = [] if options.data_dir else load_histories(SampleStocks(), longest)[0]
     for symbol, reason in refused.items():
-        CONSOLE.print(f"left out: {symbol}: {reason}")
-    candles = [] if options.data_dir else load_histories(SampleStocks(), plan.grid.horizons[-1])[0]
-    published = train(histories, candles, plan, options.out.with_name(options.out.name + ".new"), options.out)
-    CONSOLE.print((options.out / "MODEL_CARD.md").read_text(), markup=False)
-    CONSOLE.print(f"published {published.version} to {options.out}")
+        CONSOLE.print(f"left out: {symbol}: {reason}", markup=False)
+    return histories, refused, candles
+
+
+def _options() -> argparse.Namespace:
+    windows = Windows()
+    parser = argparse.ArgumentParser(prog="make train ARGS=...", description=__doc__)
+    data = parser.add_argument_group("what to learn from")
+    data.add_argument("--data-dir", type=Path, help="DIR/<SYMBOL>.csv[.gz] or .parquet; default: the bundled prices")
+    data.add_argument("--symbols", type=_names, help="only these, e.g. AAPL,MSFT; default: all that the source has")
+    data.add_argument("--timeframe", choices=("1d", "1h"), default="1d", help="1h: from --data-dir, with --symbols")
+    dates = parser.add_argument_group("windows (last days, YYYY-MM-DD)")
+    dates.add_argument("--until", type=date.fromisoformat, help="evidence: 4 years to this day; calibration: 4 before")
+    dates.add_argument("--train-end", type=date.fromisoformat, help=f"default {windows.training.end}")
+    dates.add_argument("--calibrate-end", type=date.fromisoformat, help=f"default {windows.calibration.end}")
+    dates.add_argument("--evidence-end", type=date.fromisoformat, help=f"default {windows.evidence.end}")
+    parser.add_argument("--seed", type=int, default=Plan().seed, help="seed of every random draw")
+    parser.add_argument("--fast", action="store_true", help="tiny fits to try the machinery; the scores mean nothing")
+    parser.add_argument("--fresh", action="store_true", help="fit everything again")
+    parser.add_argument("--force", action="store_true", help="publish whatever the comparison says")
+    parser.add_argument("--out", type=Path, default=model_set_folder(), help="folder to publish to")
+    options = parser.parse_args()
+    if problem := _problem(options):
+        parser.error(problem)
+    return options
+
+
+def _problem(options: argparse.Namespace) -> str | None:
+    """What is wrong with the options together, or None; sets ``options.windows``."""
+    ends = (options.train_end, options.calibrate_end, options.evidence_end)
+    if options.until and any(ends):
+        return "--until sets all windows; do not set their ends as well"
+    if options.timeframe == "1h" and not (options.data_dir and options.symbols):
+        return "--timeframe 1h needs --data-dir and --symbols; the bundled prices are daily"
+    if options.timeframe == "1h" and options.out == model_set_folder():
+        return "--timeframe 1h needs --out: the service answers for daily bars, so the set it serves stays daily"
+    windows = Windows()
+    defaults = (windows.training.end, windows.calibration.end, windows.evidence.end)
+    given = (end or default for end, default in zip(ends, defaults, strict=True))
+    try:
+        options.windows = windows_until(options.until) if options.until else windows_between(*given)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip().upper() for name in text.split(",") if name.strip()]
+
+
+def _tell(challenger: ModelSet, verdict: Verdict, target: Path) -> None:
+    if verdict.rows:
+        CONSOLE.print(_table(challenger, verdict))
+    CONSOLE.print(verdict.reason, markup=False)
+    if verdict.forced:
+        CONSOLE.print("published all the same, as --force says")
+    if verdict.promoted:
+        CONSOLE.print(f"published {challenger.version} to {target}; scores: {target}/MODEL_CARD.md", markup=False)
+        if previous_of(target).exists():
+            CONSOLE.print("the set before it is kept; `make rollback` brings it back")
+    elif not verdict.reproduced:
+        CONSOLE.print(
+            f"not published: {challenger.version}; {verdict.champion} stays. The challenger is kept beside it, "
+            "so that the same command with --force publishes it without fitting again",
+            markup=False,
+        )
+
+
+def _table(challenger: ModelSet, verdict: Verdict) -> Table:
+    assert verdict.window is not None
+    table = Table(title=f"{challenger.version} against {verdict.champion}, {verdict.window[0]} to {verdict.window[1]}")
+    for title in ("horizon", "forecasts", "champion's loss", "challenger's loss", "gain %", "t", "p of being worse"):
+        table.add_column(title, justify="right")
+    for row in verdict.rows:
+        losses = (f"{loss:.6f}" for loss in (row.champion_loss, row.challenger_loss))
+        horizon = str(row.horizon) if row.horizon else "all"
+        table.add_row(horizon, str(row.n), *losses, f"{100 * row.gain:+.2f}", f"{row.t:+.2f}", f"{row.p_worse:.3f}")
+    return table
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
