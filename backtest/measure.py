@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from backtest.score import SCORED_LEVELS, diebold_mariano, expected_calibration_error, pinball_loss, skill
+from backtest.score import (
+    SCORED_LEVELS,
+    diebold_mariano,
+    expected_calibration_error,
+    pinball_loss,
+    skill,
+    standard_error,
+)
 from contracts import Floats, Times
 from ensemble.surface import at_level, probability_below
 
@@ -65,6 +73,19 @@ def pooled(parts: Sequence[Scored]) -> Scored:
     )
 
 
+def chosen(whole: Scored, which: NDArray[np.bool_]) -> Scored:
+    """The forecasts for which ``which`` (n,) holds."""
+    return Scored(
+        origins=whole.origins[which],
+        outcomes=whole.outcomes[which],
+        loss=whole.loss[which],
+        ranks=whole.ranks[which],
+        width_90=whole.width_90[which],
+        probability_up=whole.probability_up[which],
+        baselines={name: losses[which] for name, losses in whole.baselines.items()},
+    )
+
+
 def coverage(ranks: Floats, confidence_level: float) -> float:
     """Share of the known outcomes inside the central interval at this level."""
     known = ~np.isnan(ranks)
@@ -80,12 +101,14 @@ def against(scored: Scored, baseline: str, column: int, horizon: int) -> tuple[f
 
 @dataclass(frozen=True, slots=True)
 class DirectionScore:
-    """How well the sign is told: share of rises, share of right calls, Brier score with its gain over the base rate
-    of ``base_rate``, the p-value of that gain, and the calibration error of the confidence."""
+    """How well the sign is told: share of rises, share of right calls with its standard error and its t against
+    calling every one a rise, Brier score with its gain over ``base_rate``, the p-value of that gain, and the
+    calibration error of the confidence."""
 
     up_share: float
     accuracy: float
     accuracy_error: float
+    t_vs_always_up: float
     brier: float
     brier_gain: float
     p_value: float
@@ -99,11 +122,11 @@ def direction_score(scored: Scored, column: int, horizon: int, base_rate: float)
     right = ((probability >= 0.5) == (up > 0)).astype(float)
     ours, reference = (probability - up) ** 2, (base_rate - up) ** 2
     _, p_value = diebold_mariano(reference - ours, scored.origins[known], horizon)
-    independent = max(len(np.unique(scored.origins[known])) / horizon, 1.0)
     return DirectionScore(
         up_share=float(up.mean()),
         accuracy=float(right.mean()),
-        accuracy_error=float(right.std() / np.sqrt(independent)),
+        accuracy_error=standard_error(right, scored.origins[known], horizon),
+        t_vs_always_up=diebold_mariano(right - up, scored.origins[known], horizon)[0],
         brier=float(ours.mean()),
         brier_gain=float(1.0 - ours.mean() / reference.mean()),
         p_value=p_value,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr
 
-from contracts import Floats, Times
+from contracts import Floats, Ints, Times
 
 # The quantiles that skill is quoted for, as in the tables of the README.
 SCORED_LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -33,20 +33,40 @@ def skill(loss: Floats, reference: Floats) -> float:
 def diebold_mariano(difference: Floats, times: Times, horizon: int) -> tuple[float, float]:
     """Statistic and two-sided p-value for equal loss; positive when ``difference`` (reference - ours) favours us.
 
-    Diebold and Mariano (1995) on the mean difference of each day over all symbols, since the symbols of one day
-    share its news; Newey-West variance (1987) with ``horizon`` lags or four, whichever is more, since forecasts
-    of h days overlap; normal limit. (n,) differences and their origin times, NaN left out.
+    Diebold and Mariano (1995) on the differences summed by day, since the symbols of one day share its news;
+    Newey-West variance (1987) with ``horizon`` lags or four, whichever is more, since forecasts of h days overlap;
+    normal limit. (n,) differences and their origin times, NaN left out.
     """
     known = ~np.isnan(difference)
     if known.sum() < 2:
         return 0.0, 1.0
-    _, day = np.unique(times[known], return_inverse=True)
-    daily = np.bincount(day, weights=difference[known]) / np.bincount(day)
-    variance = _newey_west(daily - daily.mean(), max(horizon, 4))
-    if variance <= 0:
+    mean, error = _mean_and_error(difference[known], times[known], horizon)
+    if not error > 0:
         return 0.0, 1.0
-    statistic = float(daily.mean() / np.sqrt(variance / len(daily)))
+    statistic = mean / error
     return statistic, float(2.0 * ndtr(-abs(statistic)))
+
+
+def standard_error(values: Floats, times: Times, horizon: int) -> float:
+    """Standard error of the mean of (n,) values without NaN, from forecasts of h bars made at ``times``.
+
+    As in ``diebold_mariano``: the symbols of one day may move as one, and neighbouring days as far as they overlap.
+    """
+    return _mean_and_error(values, times, horizon)[1]
+
+
+def _mean_and_error(values: Floats, times: Times, horizon: int) -> tuple[float, float]:
+    """Mean of all values, and its standard error clustered by day, Newey-West across days.
+
+    A day on which few symbols trade weighs less, in the mean as in the error, so that the sign of a mean difference
+    is that of the skill.
+    """
+    _, day = np.unique(times, return_inverse=True)
+    counts = np.bincount(day)
+    mean = float(values.sum() / len(values))
+    surplus = np.bincount(day, weights=values) - counts * mean
+    variance = max(_newey_west(surplus, max(horizon, 4)), 0.0)
+    return mean, float(np.sqrt(variance * len(counts)) / len(values))
 
 
 def _newey_west(centred: Floats, lags: int) -> float:
@@ -60,6 +80,19 @@ def _newey_west(centred: Floats, lags: int) -> float:
 
 def expected_calibration_error(probability: Floats, happened: Floats, bins: int = 10) -> float:
     """Mean distance between stated probability and frequency over equally filled bins (Naeini et al., 2015)."""
-    parts = np.array_split(np.argsort(probability, kind="stable"), bins)
-    gaps = [abs(probability[part].mean() - happened[part].mean()) * len(part) for part in parts if len(part)]
+    parts = binned(probability, bins)
+    gaps = [abs(probability[part].mean() - happened[part].mean()) * len(part) for part in parts]
     return float(sum(gaps) / len(probability))
+
+
+def binned(values: Floats, bins: int) -> list[Ints]:
+    """Positions of (n,) values in at most ``bins`` equally filled bins, smallest values first; none is empty.
+
+    Equal values stay together, where the first of them belongs: a constant is one bin, not ten pieces in the order
+    of the rows, whose frequencies would differ by season.
+    """
+    order = np.argsort(values, kind="stable")
+    edges = np.cumsum([len(part) for part in np.array_split(order, bins)])[:-1]
+    ranks = np.searchsorted(values[order], values, side="left")
+    number = np.searchsorted(edges, ranks, side="right")
+    return [np.flatnonzero(number == each) for each in np.unique(number)]

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtri
 
 from backtest.measure import against, coverage, direction_score, pooled, score_forecasts
-from backtest.score import SCORED_LEVELS, diebold_mariano
+from backtest.score import SCORED_LEVELS, diebold_mariano, standard_error
 from ensemble.surface import at_level
 
 LEVELS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.995)
@@ -87,7 +87,7 @@ def test_direction_is_counted():
     assert score.accuracy == pytest.approx(np.mean(right))
     assert score.brier == pytest.approx(brier)
     assert score.brier_gain == pytest.approx(1 - brier / reference)
-    assert score.accuracy_error == pytest.approx(np.std(right) / np.sqrt((N - 20) / 5))
+    assert score.accuracy_error == standard_error(np.array(right), ORIGINS[: N - 20], 5)
 
 
 def test_a_zero_return_has_not_risen():
