@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,12 +11,15 @@ from backtest.measure import Scored, against, coverage, direction_score, pooled,
 from backtest.score import SCORED_LEVELS
 from backtest.splits import Window
 from contracts import EvidenceTable, Floats, Ints, ModelSet, kind_of
-from ensemble.distribution import distribution, recent_corrections
+from ensemble.distribution import Distribution, distribution, recent_corrections
 from ensemble.online import Correction, anchor
 from training.history import History
 from training.scoreboard import Row, score_rows
 
 COVER_LEVELS = np.round(np.arange(0.50, 0.995, 0.01), 2)
+
+# Quantiles (n_rows, n_horizons, n_levels) at SCORED_LEVELS by name, for rows of a history and horizons.
+References = Callable[[History, Ints, Ints], Mapping[str, Floats]]
 
 
 def scored_history(
@@ -26,31 +29,38 @@ def scored_history(
     window: Window,
     horizons: Ints,
     baselines: Mapping[str, Floats] | None = None,
+    references: References | None = None,
 ) -> tuple[Scored, dict[str, Floats]] | None:
     """Score one symbol at these horizons through the ensemble that serves; None where the window holds nothing.
 
     ``answers`` are z quantiles for every row of the history, of the members to use. Baseline quantiles are
-    returned too, so that other subsets of the members need not work them out again.
+    returned too, so that other subsets of the members need not work them out again; ``references`` makes them
+    where ``baseline_quantiles`` should not.
     """
     inside = history.inside(window, horizons)
     rows = np.flatnonzero(inside.any(axis=1))
     if not rows.size:
         return None
-    kind = kind_of(history.asset_class, history.bars.has_ranges)
-    correction = correction_at(history, rows, answers, model_set)
-    chosen = {name: z[rows] for name, z in answers.items()}
-    spread = distribution(model_set, kind, chosen, history.matrix.take(rows), None, correction)
+    spread = forecasts_at(history, rows, answers, model_set)
     outcomes = np.where(inside[rows], history.returns[rows][:, horizons - 1], np.nan)
-    references = dict(baselines or baseline_quantiles(history, rows, horizons))
+    compared = dict(baselines or (references or baseline_quantiles)(history, rows, horizons))
     scored = score_forecasts(
         history.origins[rows],
         outcomes,
         spread.surfaces[:, horizons - 1],
         spread.levels,
         spread.probability_up[:, horizons - 1],
-        references,
+        compared,
     )
-    return scored, references
+    return scored, compared
+
+
+def forecasts_at(history: History, rows: Ints, answers: Mapping[str, Floats], model_set: ModelSet) -> Distribution:
+    """What the service would have answered at these rows, from the bars there were; ``answers`` as above."""
+    kind = kind_of(history.asset_class, history.bars.has_ranges)
+    correction = correction_at(history, rows, answers, model_set)
+    chosen = {name: z[rows] for name, z in answers.items()}
+    return distribution(model_set, kind, chosen, history.matrix.take(rows), None, correction)
 
 
 def correction_at(history: History, rows: Ints, answers: Mapping[str, Floats], model_set: ModelSet) -> Correction:
@@ -117,14 +127,18 @@ def evidence_rows(
     model_set: ModelSet,
     window: Window,
     horizons: Ints,
+    references: References | None = None,
 ) -> list[Row]:
-    """The full set of members at a few horizons, as rows of a scoreboard; empty where the window holds nothing."""
-    parts = [
-        found[0]
-        for history, members in zip(histories, answers, strict=True)
-        if (found := scored_history(history, weighted_only(history, members, model_set), model_set, window, horizons))
-        is not None
-    ]
+    """The full set of members at a few horizons, as rows of a scoreboard; empty where the window holds nothing.
+
+    ``references`` are what it is compared with: random walk and EWMA unless others are named.
+    """
+    parts = []
+    for history, members in zip(histories, answers, strict=True):
+        weighted = weighted_only(history, members, model_set)
+        found = scored_history(history, weighted, model_set, window, horizons, references=references)
+        if found is not None:
+            parts.append(found[0])
     if not parts:
         return []
     return score_rows(pooled(parts), horizons.tolist(), base_rates(histories, window, horizons).tolist())
@@ -166,11 +180,14 @@ def _evidence_table(
 
 
 def base_rates(histories: Sequence[History], window: Window, horizons: Ints) -> Floats:
-    """(n_horizons,) share of rises before the window opens: what a forecaster of the sign could have known."""
+    """(n_horizons,) share of rises before the window opens: what a forecaster of the sign could have known.
+
+    A half where nothing is older than the window.
+    """
     rose, count = np.zeros(len(horizons)), np.zeros(len(horizons))
     for history in histories:
         ends = history.ends[:, horizons - 1]
         earlier = (ends < np.datetime64(window.start)) & ~np.isnat(ends)
         rose += ((history.returns[:, horizons - 1] > 0) & earlier).sum(axis=0)
         count += earlier.sum(axis=0)
-    return rose / np.maximum(count, 1)
+    return np.where(count > 0, rose / np.maximum(count, 1), 0.5)
