@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,76 +16,104 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from backtest.measure import Scored, pooled
 from backtest.splits import Window
 from contracts import ModelSet
 from errors import DeepFinanceError
 from market.bundled import BundledSource
 from market.files import FilesSource
-from runners.artefact import verify_file
+from market.source import Source
+from runners.artefact import verify_model_set
 from runners.model_set import load_model_set
-from training.evidence import base_rates, scored_history, weighted_only
-from training.history import History, load_histories
+from training.evidence import baseline_quantiles
+from training.history import load_histories
 from training.plan import Windows
 from training.predictions import predictor
-from training.scoreboard import Row, score_rows, table_cells
-from training.train import DEFAULT_TARGET
+from training.references import with_garch
+from training.report import write_report
+from training.scoreboard import table_cells
+from training.shared import DEFAULT_TARGET
+from training.walk_forward import Part, evaluate_symbol, scoreboard
 
 CONSOLE = Console(highlight=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """``parts`` of the symbols that were scored, why each of the others was ``left_out``, and ``problems`` on the way,
+    one sentence each."""
+
+    parts: list[Part] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
 def evaluate(
-    histories: Sequence[History], model_set: ModelSet, folder: Path, window: Window, horizons: Sequence[int]
-) -> dict[str, Any]:
-    """Scores pooled over all symbols, by asset class, and of each symbol; rows by horizon (see scoreboard.py)."""
+    source: Source,
+    model_set: ModelSet,
+    folder: Path,
+    window: Window,
+    horizons: Sequence[int],
+    garch: bool = True,
+    symbols: Sequence[str] | None = None,
+) -> Evaluation:
+    """Score every symbol of a source, or those named; one that cannot be read or scored is left out with the reason."""
+    found = Evaluation()
     predict = predictor(model_set.members, model_set.grid, folder)
+    references = with_garch(found.problems.append) if garch else baseline_quantiles
     steps = np.asarray(horizons)
-    scored: list[tuple[History, Scored]] = []
-    for history in track(histories, "forecasting", console=CONSOLE, disable=not CONSOLE.is_terminal):
-        answers = weighted_only(history, predict(history.matrix), model_set)
-        found = scored_history(history, answers, model_set, window, steps)
-        if found is not None:
-            scored.append((history, found[0]))
+    for symbol in track(symbols or source.symbols(), "evaluating", console=CONSOLE):
+        try:
+            histories, refused = load_histories(source, model_set.grid.horizons[-1], [symbol])
+            if refused:
+                found.left_out.update(refused)
+                continue
+            part = evaluate_symbol(histories[0], predict, model_set, window, steps, references)
+        except Exception as error:  # whatever is in one file must not cost the others their scores
+            found.left_out[symbol] = f"{type(error).__name__}: {error}"
+            continue
+        if part is None:
+            found.left_out[symbol] = f"no forecast from {window.start} on has its outcome by {window.end}"
+        else:
+            found.parts.append(part)
+    return found
 
-    def rows(chosen: Sequence[tuple[History, Scored]]) -> list[Row]:
-        earlier = base_rates([history for history, _ in chosen], window, steps)
-        return score_rows(pooled([part for _, part in chosen]), horizons, earlier.tolist()) if chosen else []
 
-    classes = dict.fromkeys(history.asset_class for history, _ in scored)
+def result_of(found: Evaluation, model_set: ModelSet, window: Window, horizons: Sequence[int]) -> dict[str, Any]:
+    """What goes into the JSON; see docs/evaluation.md."""
     return {
         "models_version": model_set.version,
         "window": [window.start.isoformat(), window.end.isoformat()],
-        "symbols": [history.bars.symbol for history, _ in scored],
-        "pooled": rows(scored),
-        "by_asset_class": {
-            str(kind): rows([pair for pair in scored if pair[0].asset_class is kind]) for kind in classes
-        },
-        "per_symbol": {pair[0].bars.symbol: rows([pair]) for pair in scored},
+        "model_windows": model_set.manifest.get("windows", {}),
+        "horizons": list(horizons),
+        "symbols": {part.symbol: str(part.asset_class) for part in found.parts},
+        "left_out": found.left_out,
+        "problems": found.problems,
+        **scoreboard(found.parts, horizons),
     }
 
 
 def main() -> int:
     """Command line; 1 when there was nothing to score."""
     options = _options()
+    window = Window(options.start, options.end)
     try:
+        verify_model_set(options.models)
         model_set = load_model_set(options.models)
-        for member in model_set.members:
-            verify_file(options.models, member)
+        source: Source = FilesSource(options.data_dir) if options.data_dir else BundledSource()
+        found = evaluate(source, model_set, options.models, window, options.horizons, not options.no_garch)
     except DeepFinanceError as error:
         CONSOLE.print(error.message)
         return 1
-    source = FilesSource(options.data_dir) if options.data_dir else BundledSource()
-    histories, refused = load_histories(source, model_set.grid.horizons[-1])
-    for symbol, reason in refused.items():
-        CONSOLE.print(f"left out: {symbol}: {reason}")
-    result = evaluate(histories, model_set, options.models, Window(options.start, options.end), options.horizons)
-    if not result["pooled"]:
-        CONSOLE.print(f"no symbol has outcomes between {options.start} and {options.end}")
+    for symbol, reason in found.left_out.items():
+        CONSOLE.print(f"left out: {symbol}: {reason}", markup=False)
+    for problem in found.problems:
+        CONSOLE.print(f"reference: {problem}", markup=False)
+    if not found.parts:
+        CONSOLE.print(f"no symbol has outcomes between {window.start} and {window.end}")
         return 1
+    result = result_of(found, model_set, window, options.horizons)
     _show(result)
-    if options.json:
-        options.json.write_text(json.dumps(result | {"left_out": refused}, indent=2) + "\n")
-        CONSOLE.print(f"written to {options.json}")
+    _write(result, found.parts, options.json, options.html)
     return 0
 
 
@@ -96,8 +125,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--end", type=date.fromisoformat, default=evidence.end, help="last outcome, YYYY-MM-DD")
     parser.add_argument("--horizons", type=_horizons, default=[1, 5, 20, 90], help="bars ahead, e.g. 1,5,20")
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
+    parser.add_argument("--html", type=Path, help="write the report to this file; default: beside the JSON")
+    parser.add_argument(
+        "--no-garch", action="store_true", help="skip the references that must be fitted: GARCH, GJR, FHS"
+    )
     parser.add_argument("--models", type=Path, default=DEFAULT_TARGET, help="folder of the model set")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.json and not options.html:
+        options.html = options.json.with_suffix(".html")
+    return options
 
 
 def _horizons(text: str) -> list[int]:
@@ -116,7 +152,18 @@ def _show(result: dict[str, Any]) -> None:
             table.add_column(title, justify="right")
         for line in cells:
             table.add_row(*line)
-        Console(width=max(CONSOLE.width, 150), highlight=False).print(table)
+        Console(width=max(CONSOLE.width, 160), highlight=False).print(table)
+
+
+def _write(result: dict[str, Any], parts: Sequence[Part], numbers: Path | None, report: Path | None) -> None:
+    if numbers:
+        numbers.parent.mkdir(parents=True, exist_ok=True)
+        numbers.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
+        CONSOLE.print(f"numbers: {numbers}")
+    if report:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        write_report(result, [fan for part in parts for fan in part.fans], report)
+        CONSOLE.print(f"report:  {report}")
 
 
 if __name__ == "__main__":
