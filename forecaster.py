@@ -26,6 +26,7 @@ from gateway.reports import (
     SourceCheck,
     SymbolDetail,
 )
+from gateway.scoreboard import ScoreboardReport, scoreboard_report
 from pipeline import Ports, forecast_many
 from runners.coalesce import CoalescingRunner
 from runners.probe import Probe, Prober
@@ -81,6 +82,9 @@ class Forecaster:
             members=[self._member_report(spec) for spec in published.members],
             scores=_part(published.manifest, "scores"),
         )
+
+    def scoreboard(self) -> ScoreboardReport:
+        return scoreboard_report(self._model_set.manifest)
 
     def symbols(self) -> Sequence[Instrument]:
         return [self._ports.market.instrument(symbol) for symbol in self._ports.market.symbols()]

@@ -9,6 +9,7 @@ from typing import Protocol
 from contracts import Forecast, ForecastRequest, Instrument, Timeframe
 from errors import DeepFinanceError
 from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
+from gateway.scoreboard import ScoreboardReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Backend(Protocol):
 
     def models(self) -> ModelsReport:
         """The loaded model set, from its manifest."""
+        ...
+
+    def scoreboard(self) -> ScoreboardReport:
+        """What the loaded model set scored, from its manifest."""
         ...
 
     def symbols(self) -> Sequence[Instrument]:

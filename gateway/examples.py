@@ -109,3 +109,48 @@ BATCH_RESPONSE: Final[dict[str, Any]] = {
     "succeeded": 1,
     "failed": 1,
 }
+
+SCOREBOARD: Final[dict[str, Any]] = {
+    "models_version": "1",
+    "windows": {
+        "training": ["1990-01-01", "2014-12-31"],
+        "calibration": ["2015-01-01", "2018-12-31"],
+        "evidence": ["2019-01-01", "2022-12-31"],
+    },
+    "by_asset_class": {
+        "equity": {
+            "scope": "equity: AAPL, MSFT; origins and outcomes 2019-01-01 to 2022-12-31",
+            "window": ["2019-01-02", "2022-12-27"],
+            "rows": [
+                {
+                    "horizon": 5,
+                    "n": 2002,
+                    "pinball": 0.0098,
+                    "skill_vs_random_walk": 0.04,
+                    "t_vs_random_walk": 4.1,
+                    "skill_vs_ewma": 0.014,
+                    "t_vs_ewma": 2.8,
+                    "skill_vs_garch": 0.003,
+                    "t_vs_garch": 0.9,
+                    "skill_vs_gjr": 0.001,
+                    "t_vs_gjr": 0.3,
+                    "skill_vs_fhs": 0.004,
+                    "t_vs_fhs": 1.1,
+                    "coverage_50": 0.497,
+                    "coverage_80": 0.802,
+                    "coverage_90": 0.906,
+                    "coverage_95": 0.957,
+                    "coverage_99": 0.993,
+                    "width_90": 0.144,
+                    "direction": 0.554,
+                    "direction_se": 0.015,
+                    "always_up": 0.555,
+                    "brier": 0.2476,
+                    "brier_gain": -0.0005,
+                    "ece": 0.021,
+                }
+            ],
+        }
+    },
+    "definitions": {"ece": "Expected calibration error of `confidence`, ten bins."},
+}

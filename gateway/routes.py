@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, UnknownModel
+from gateway import examples
 from gateway.backend import Backend
 from gateway.field_problems import details_from
 from gateway.health import report
@@ -25,11 +26,15 @@ from gateway.reports import (
 )
 from gateway.responses import error_info, error_response, json_response, problem_for_status
 from gateway.schemas import ErrorBody, Symbol
+from gateway.scoreboard import ScoreboardReport
 
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "There is none."}}
 _INVALID: dict[int | str, dict[str, Any]] = {422: {"model": ErrorBody, "description": "A field is wrong."}}
 _UNAVAILABLE: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorBody, "description": "No data source can answer at the moment."}
+}
+_SCOREBOARD: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"example": examples.SCOREBOARD}}}
 }
 _DOWN: dict[int | str, dict[str, Any]] = {
     503: {"model": HealthDown, "description": "No forecast can be made at the moment."}
@@ -48,6 +53,7 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     _answer_errors_in_our_shape(app)
     _add_health(app, backend)
     _add_models(app, backend)
+    _add_scoreboard(app, backend)
     _add_symbols(app, backend)
     return app
 
@@ -80,6 +86,13 @@ def _add_models(app: FastAPI, backend: Callable[[], Backend]) -> None:
             if member.name == name:
                 return member
         raise UnknownModel("there is no such model", [ErrorDetail("name", "is not a published model")])
+
+
+def _add_scoreboard(app: FastAPI, backend: Callable[[], Backend]) -> None:
+    @app.get("/scoreboard", summary="What the models scored", tags=["Models"], responses=_SCOREBOARD)
+    async def scoreboard() -> ScoreboardReport:
+        """Out-of-sample scores of the published set by kind of asset and horizon, with windows and definitions."""
+        return backend().scoreboard()
 
 
 def _add_symbols(app: FastAPI, backend: Callable[[], Backend]) -> None:

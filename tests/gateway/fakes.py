@@ -20,6 +20,7 @@ from contracts import (
 )
 from errors import DeepFinanceError, ErrorDetail, UnknownSymbol
 from gateway.backend import Catalogue
+from gateway.examples import SCOREBOARD
 from gateway.reports import (
     HealthChecks,
     HealthFacts,
@@ -29,6 +30,7 @@ from gateway.reports import (
     SourceCheck,
     SymbolDetail,
 )
+from gateway.scoreboard import ScoreboardReport, scoreboard_report
 
 MODELS = ("xgboost", "lstm", "transformer")
 SYMBOLS = ("AAPL", "MSFT", "BTC-USD", "^GSPC", "JPM")
@@ -91,6 +93,15 @@ def health_with(runner: str = "ok", source: str = "ok") -> HealthFacts:
     return HEALTHY.model_copy(update={"checks": checks})
 
 
+MANIFEST = {
+    "models_version": "1",
+    "windows": SCOREBOARD["windows"],
+    "evidence": {"equity": {"scope": "equity: AAPL", "window": ["2019-01-02", "2022-12-27"]}},
+    "scores": {"equity": [{"horizon": 5, "n": 1001, "skill_vs_ewma": 0.014, "coverage_90": 0.906, "pit": [50] * 20}]},
+}
+"""The part of a manifest that the scoreboard is read from, with a number that it does not show."""
+
+
 @dataclass
 class FakeBackend:
     """``raises`` is thrown by ``predict`` if set; ``asked`` remembers what it was asked."""
@@ -139,6 +150,9 @@ class FakeBackend:
             ],
             scores={"pinball": 0.09},
         )
+
+    def scoreboard(self) -> ScoreboardReport:
+        return scoreboard_report(MANIFEST)
 
     def symbols(self) -> Sequence[Instrument]:
         return [Instrument(symbol, AssetClass.EQUITY, "XNYS", "USD", None, None) for symbol in SYMBOLS]
