@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from contracts import FeatureMatrix
-from ensemble.distribution import MemberFailure, distribution, each_alone
+from ensemble.direction import raw_probability_up
+from ensemble.distribution import MemberFailure, calibrated_blend, distribution, each_alone, offsets_for
+from ensemble.online import Correction, no_correction
 from ensemble.surface import surface
-from tests.ensemble.model_sets import GRID, NAMES, made_up_set
+from tests.ensemble.model_sets import (
+    GRID,
+    NAMES,
+    OTHERS,
+    OTHERS_WITH_RANGES,
+    STOCKS,
+    STOCKS_WITH_RANGES,
+    made_up_set,
+    offsets_of,
+    set_with_ranges,
+)
 
 ROWS = 4
 RNG = np.random.default_rng(6)
@@ -22,64 +36,147 @@ MATRIX = FeatureMatrix(
 MEMBERS = {name: np.sort(RNG.standard_normal((ROWS, *GRID.shape)), axis=-1) for name in NAMES}
 SET = made_up_set()
 BROKEN = MemberFailure("it broke")
+KINDS = (STOCKS, STOCKS_WITH_RANGES, OTHERS, OTHERS_WITH_RANGES)
 
 
 def without(*names):
     return {name: BROKEN if name in names else z for name, z in MEMBERS.items()}
 
 
-@pytest.mark.parametrize("missing", [(), ("xgboost",), ("lstm",), ("transformer",), ("xgboost", "transformer")])
-def test_what_remains_is_blended_and_corrected_by_its_own_offsets(missing):
-    """A slow twin, one number at a time."""
-    spread = distribution(SET, without(*missing), MATRIX)
-    alive = [name for name in NAMES if name not in missing]
-    mask = sum(2 ** NAMES.index(name) for name in alive)
+def blended_by_hand(alive, kind=STOCKS):
+    """(n_rows, n_horizons, n_levels): a slow twin, one number at a time; offsets and drift are left out."""
     z = np.empty((ROWS, *GRID.shape))
     for row, h, q in np.ndindex(z.shape):
-        weights = {name: SET.weights[NAMES.index(name), h] for name in alive}
+        weights = {name: SET.calibration[kind].weights[NAMES.index(name), h] for name in alive}
         z[row, h, q] = sum(weights[n] * MEMBERS[n][row, h, q] for n in alive) / sum(weights.values())
-        z[row, h, q] += SET.calibration.offsets[mask - 1, h, q]
+    return z
+
+
+@pytest.mark.parametrize("missing", [(), ("xgboost",), ("lstm",), ("transformer",), ("xgboost", "transformer")])
+@pytest.mark.parametrize("kind", [STOCKS, STOCKS_WITH_RANGES])
+def test_what_remains_is_blended_and_corrected_by_its_own_offsets(missing, kind):
+    spread = distribution(SET, kind, without(*missing), MATRIX)
+    alive = [name for name in NAMES if name not in missing]
+    mask = sum(2 ** NAMES.index(name) for name in alive)
+    z = blended_by_hand(alive, kind) + offsets_of(SET, kind, mask)
     assert_allclose(spread.surfaces, surface(np.sort(z, axis=-1), MATRIX.sigma, GRID), rtol=1e-10, atol=1e-14)
     assert spread.members == tuple(alive)
-    assert spread.subset == mask - 1
+    assert spread.mask == mask
     assert set(spread.failures) == set(missing)
 
 
 def test_a_member_that_was_not_asked_is_neither_alive_nor_a_failure():
-    spread = distribution(SET, {"lstm": MEMBERS["lstm"]}, MATRIX)
+    spread = distribution(SET, STOCKS, {"lstm": MEMBERS["lstm"]}, MATRIX)
     assert spread.members == ("lstm",)
     assert not spread.failures
-    assert spread.subset == 1
+    assert spread.mask == 0b010
 
 
 def test_the_callers_weights_change_the_blend_and_not_the_offsets():
-    asked = distribution(SET, MEMBERS, MATRIX, {"lstm": 2.0})
-    z = np.sort(MEMBERS["lstm"] + SET.calibration.offsets[-1], axis=-1)
+    asked = distribution(SET, STOCKS, MEMBERS, MATRIX, {"lstm": 2.0})
+    z = np.sort(MEMBERS["lstm"] + offsets_of(SET, STOCKS, 0b111), axis=-1)
     assert_allclose(asked.surfaces, surface(z, MATRIX.sigma, GRID), rtol=1e-10)
 
 
+def test_a_mask_names_the_members_by_their_place_whatever_the_order():
+    assert [SET.mask([name]) for name in NAMES] == [1, 2, 4]
+    assert SET.mask(["transformer", "xgboost"]) == SET.mask(("xgboost", "transformer")) == 0b101
+    assert SET.mask([]) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_subset_that_was_fitted_has_its_own_offsets(kind):
+    for mask in range(1, 8):
+        names = [name for i, name in enumerate(NAMES) if mask >> i & 1]
+        for order in (names, names[::-1]):
+            assert_array_equal(offsets_for(SET, kind, order), offsets_of(SET, kind, mask))
+
+
+def test_a_subset_that_was_not_fitted_has_the_mean_of_each_alone():
+    fitted = SET.calibration[STOCKS]
+    kept = np.isin(fitted.masks, [1, 2, 4, 7])
+    sparse = replace(fitted, masks=fitted.masks[kept], offsets=fitted.offsets[kept])
+    model_set = replace(SET, calibration={STOCKS: sparse})
+    alone = [offsets_of(SET, STOCKS, mask) for mask in (1, 4)]
+    assert_allclose(offsets_for(model_set, STOCKS, ["xgboost", "transformer"]), (alone[0] + alone[1]) / 2, rtol=1e-15)
+    assert_array_equal(offsets_for(model_set, STOCKS, NAMES), offsets_of(SET, STOCKS, 7))
+
+
+def test_members_with_weight_are_those_of_the_kind():
+    model_set = set_with_ranges()
+    assert model_set.weighted(STOCKS) == model_set.weighted(OTHERS) == NAMES
+    assert model_set.weighted(STOCKS_WITH_RANGES) == model_set.weighted(OTHERS_WITH_RANGES) == (*NAMES, "har_range")
+
+
+@pytest.mark.parametrize("kind", [OTHERS, OTHERS_WITH_RANGES])
+def test_without_drift_the_median_is_the_current_price_and_the_rest_moves_with_it(kind):
+    spread = distribution(SET, kind, MEMBERS, MATRIX)
+    middle = GRID.levels.index(0.5)
+    assert_array_equal(spread.surfaces[..., middle], 0.0)
+    raw = np.sort(blended_by_hand(NAMES, kind) + offsets_of(SET, kind, 0b111), axis=-1)
+    expected = raw - raw[..., middle : middle + 1]
+    assert_allclose(spread.surfaces, surface(expected, MATRIX.sigma, GRID), rtol=1e-10, atol=1e-14)
+    assert np.abs(raw[..., middle]).max() > 0.1  # there was a drift to remove
+    for own in each_alone(SET, kind, MEMBERS, MATRIX).values():
+        assert_array_equal(own[..., middle], 0.0)
+
+
+def test_without_drift_the_sign_is_not_recalibrated():
+    spread = distribution(SET, OTHERS, MEMBERS, MATRIX)
+    assert_allclose(spread.probability_up, raw_probability_up(spread.surfaces, GRID.levels), rtol=1e-12)
+    assert_allclose(spread.probability_up, 0.5, atol=1e-12)
+
+
+def test_with_drift_the_median_stays_where_the_members_put_it():
+    middle = GRID.levels.index(0.5)
+    assert np.abs(distribution(SET, STOCKS, MEMBERS, MATRIX).surfaces[..., middle]).min() > 0
+
+
+def test_a_correction_scales_about_the_median_and_shifts():
+    log_scale = RNG.uniform(-0.5, 0.5, (ROWS, len(GRID.horizons)))
+    shift = 0.05 * RNG.standard_normal((ROWS, *GRID.shape))
+    spread = distribution(SET, OTHERS, MEMBERS, MATRIX, None, Correction(log_scale, shift))
+    z = calibrated_blend(SET, OTHERS, MEMBERS)
+    twin = np.empty_like(z)
+    for row, h, q in np.ndindex(z.shape):
+        median = z[row, h, 3]
+        twin[row, h, q] = median + (z[row, h, q] - median) * np.exp(log_scale[row, h]) + shift[row, h, q]
+    assert_allclose(spread.surfaces, surface(np.sort(twin, axis=-1), MATRIX.sigma, GRID), rtol=1e-10, atol=1e-14)
+
+
+def test_no_correction_changes_nothing():
+    none = no_correction(GRID)
+    repeated = Correction(np.repeat(none.log_scale, ROWS, axis=0), np.repeat(none.shift, ROWS, axis=0))
+    with_it, without_it = (distribution(SET, STOCKS, MEMBERS, MATRIX, None, each) for each in (repeated, None))
+    assert_allclose(with_it.surfaces, without_it.surfaces, rtol=1e-12, atol=1e-16)
+
+
 def test_probability_is_recalibrated_by_horizon():
-    spread = distribution(SET, MEMBERS, MATRIX)
-    intercept, slope = SET.calibration.direction[6]
+    spread = distribution(SET, STOCKS, MEMBERS, MATRIX)
+    intercept, slope = SET.calibration[STOCKS].direction[6]
     raw = np.array([np.interp(0.0, spread.surfaces[row, 6], GRID.levels) for row in range(ROWS)])
     twin = 1 / (1 + np.exp(-(intercept + slope * np.log((1 - raw) / raw))))
     assert_allclose(spread.probability_up[:, 6], twin, atol=0.02)  # the twin is linear between levels
     assert ((spread.probability_up > 0) & (spread.probability_up < 1)).all()
 
 
-def test_a_row_among_many_is_as_a_row_alone():
-    together = distribution(SET, MEMBERS, MATRIX)
+@pytest.mark.parametrize("kind", [STOCKS, OTHERS])
+def test_a_row_among_many_is_as_a_row_alone(kind):
+    correction = Correction(0.3 * RNG.random((ROWS, len(GRID.horizons))), 0.1 * RNG.random((ROWS, *GRID.shape)))
+    together = distribution(SET, kind, MEMBERS, MATRIX, None, correction)
     for row in range(ROWS):
         members = {name: z[row : row + 1] for name, z in MEMBERS.items()}
-        alone = distribution(SET, members, MATRIX.take(np.array([row])))
+        only = np.array([row])
+        alone = distribution(SET, kind, members, MATRIX.take(only), None, correction.take(only))
         cut = together.row(row)
         for name in ("surfaces", "probability_up", "regime", "weights"):
             assert_array_equal(getattr(cut, name), getattr(alone, name))
-        assert (cut.members, cut.subset, cut.levels) == (alone.members, alone.subset, alone.levels)
+        assert (cut.members, cut.mask, cut.levels) == (alone.members, alone.mask, alone.levels)
 
 
 def test_each_alone_is_what_asking_for_one_gives():
-    surfaces = each_alone(SET, without("lstm"), MATRIX)
+    surfaces = each_alone(SET, STOCKS, without("lstm"), MATRIX)
     assert list(surfaces) == ["xgboost", "transformer"]
     for name, own in surfaces.items():
-        assert_allclose(own, distribution(SET, {name: MEMBERS[name]}, MATRIX).surfaces, rtol=1e-12, atol=1e-15)
+        alone = distribution(SET, STOCKS, {name: MEMBERS[name]}, MATRIX)
+        assert_allclose(own, alone.surfaces, rtol=1e-12, atol=1e-15)
