@@ -48,9 +48,13 @@ def calibrate(
     members: Sequence[MemberSpec],
     plan: Plan,
 ) -> ModelSet:
-    """A model set with everything but evidence, from histories and the members' z quantiles for them."""
+    """A model set with everything but evidence, from histories and the members' z quantiles for them.
+
+    Without ``indexes`` there is no member that uses ranges, and series with ranges are answered as those without.
+    """
     names = [member.name for member in members]
-    closes, ranges = _pool(shares, plan), _pool(indexes, plan)
+    closes = _pool(shares, plan)
+    ranges = _pool(indexes, plan) if indexes else closes
     plain = _weights(closes, names, plan)
     draft = _draft(members, plan, plain, _offsets(closes, names, plain, plan), closes.regime)
     fitted = replace(draft.calibration[CLOSES], direction=_direction(shares, draft, plan))

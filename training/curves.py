@@ -29,8 +29,8 @@ def _picture(losses: Mapping[str, Losses]) -> bytes:
         panels = figure.subplots(1, len(losses), squeeze=False)[0]
         for panel, (name, epochs) in zip(panels, losses.items(), strict=True):
             numbers, training, held_out = zip(*epochs, strict=True)
-            panel.plot(numbers, training, marker=".", label="training")
-            panel.plot(numbers, held_out, marker=".", label="held out")
+            panel.plot(numbers, training, label="training")
+            panel.plot(numbers, held_out, label="held out")
             panel.axvline(numbers[held_out.index(min(held_out))], color="grey", linewidth=0.8, label="kept")
             panel.set(title=name, xlabel="epoch")
         panels[0].set_ylabel("pinball loss in z")

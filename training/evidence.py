@@ -93,17 +93,20 @@ def measure_evidence(
     """Every horizon and the subsets of ``measured_masks``, pooled over the symbols."""
     horizons = np.arange(1, model_set.grid.horizons[-1] + 1)
     masks = measured_masks(model_set, kind_of(histories[0].asset_class, histories[0].bars.has_ranges), answers[0])
-    per_mask: dict[int, list[Scored]] = {mask: [] for mask in masks}
-    for history, members in zip(histories, answers, strict=True):
-        references: Mapping[str, Floats] | None = None
-        for mask in masks:
-            chosen = {name: members[name] for i, name in enumerate(model_set.names) if mask >> i & 1}
-            found = scored_history(history, chosen, model_set, window, horizons, references)
+    references: list[Mapping[str, Floats] | None] = [None] * len(histories)
+    tables, everyone = [], None
+    for mask in masks:
+        parts = []
+        for i, (history, members) in enumerate(zip(histories, answers, strict=True)):
+            chosen = {name: members[name] for bit, name in enumerate(model_set.names) if mask >> bit & 1}
+            found = scored_history(history, chosen, model_set, window, horizons, references[i])
             if found is not None:
-                references = found[1]
-                per_mask[mask].append(found[0])
-    everyone = pooled(per_mask[masks[0]])
-    tables = [_subset_table(pooled(per_mask[mask]), horizons) for mask in masks]
+                references[i] = found[1]
+                parts.append(found[0])
+        scored = pooled(parts)  # one subset at a time: all of them together are gigabytes
+        tables.append(_subset_table(scored, horizons))
+        everyone = everyone or scored
+    assert everyone is not None
     return _evidence_table(masks, tables, everyone, base_rates(histories, window, horizons), horizons, scope)
 
 

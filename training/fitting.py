@@ -24,7 +24,7 @@ from training.resume import Losses, Staging, finish, finished, inputs_of
 
 WORKERS = 2
 # Origins with an outcome at the longest horizon below which a fit would learn little but noise.
-FEWEST_ROWS = 250
+FEWEST_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from contracts import Bars, ModelSet
 from tests.features.series import made_bars, wandering_bars
 from training.history import History, history_of
 from training.plan import Plan, Windows
-from training.train import train
+from training.run import train
 
 WINDOWS = Windows(
     training=Window(date(2001, 1, 1), date(2003, 4, 18)),
@@ -28,7 +28,15 @@ PLAN = Plan(windows=WINDOWS, fast=True)
 
 def universe() -> list[Bars]:
     shares = [wandering_bars(1000, seed, symbol) for seed, symbol in enumerate(("AAA", "BBB", "CCC"))]
-    return [*shares, wandering_bars(783, 9, "^GSPC")]
+    return [*shares, with_ranges(wandering_bars(783, 9, "^GSPC"))]
+
+
+def with_ranges(bars: Bars) -> Bars:
+    """The same closes with open, high, low and volume around them."""
+    noise = np.abs(np.random.default_rng(len(bars)).standard_normal((3, len(bars)))) * 0.004
+    opened = bars.close * np.exp(noise[0] - 0.003)
+    high, low = np.maximum(opened, bars.close) * np.exp(noise[1]), np.minimum(opened, bars.close) * np.exp(-noise[2])
+    return replace(bars, open=opened, high=high, low=low, volume=1e6 * (1 + noise[0] * 50), fingerprint="")
 
 
 def histories_of(universe: Sequence[Bars]) -> list[History]:
@@ -54,4 +62,4 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     target = tmp_path_factory.mktemp("trained") / "current"
     histories = histories_of(universe())
-    return Run(histories, train(histories, PLAN, target.with_name("staging"), target), target)
+    return Run(histories, train(histories, [], PLAN, target, workers=0)[0], target)
