@@ -32,6 +32,8 @@ from ensemble.surface import at_level
 from features.spec import BARS_NEEDED
 
 SHOWN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Such models are usually fitted to each series; these are not (MemberSpec.fitted), which a reader could not guess.
+POOLED = "parameters are pooled over the training shares, not fitted to this symbol"
 NEEDS_RANGES = "needs open, high, low and volume, which these bars do not have"
 # A measured difference counts when chance alone would show it less than one time in twenty.
 SIGNIFICANCE = 0.05
@@ -121,7 +123,8 @@ def _members(request: ForecastRequest, price: float, subject: Subject, model_set
     for spec in model_set.members:
         if spec.name in spread.members:
             target = price * float(np.exp(subject.own[spec.name][request.horizon - 1, middle]))
-            answers.append(MemberAnswer(spec.name, spec.version, float(weights[spec.name]), target, "ok"))
+            weight, note = float(weights[spec.name]), POOLED if spec.kind == "garch" else None
+            answers.append(MemberAnswer(spec.name, spec.version, weight, target, "ok", note=note))
         elif spec.name in spread.failures:
             reason = spread.failures[spec.name].reason
             answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "failed", reason))

@@ -8,7 +8,7 @@ n_channels, n_horizons, n_levels. Returns are log returns, rates are fractions, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -305,6 +305,7 @@ class ForecastRequest:
     models: tuple[str, ...] | None = None
     weights: Mapping[str, float] | None = None
     confidence_level: float = 0.9
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +328,7 @@ class MemberAnswer:
     price_target: float | None
     status: Literal["ok", "failed", "left_out"]
     error: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +377,73 @@ class DataReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What one part adds: to the median and to the width of the 90 % interval, in z and in money."""
+
+    median_z: float
+    width_z: float
+    median_price: float
+    width_price: float
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureEffect:
+    feature: str
+    value: float
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class TreeExplanation:
+    """A tree member's answer in parts: ``base`` (its mean answer in training), each feature (largest effect first) and
+    ``calibration`` add up to ``total``, the change from the current price to the member's target and the width of its
+    own interval. ``calibration`` is None for a member without a part in the forecast (``weight`` 0)."""
+
+    model: str
+    weight: float
+    base: Effect
+    features: tuple[FeatureEffect, ...]
+    calibration: Effect | None
+    total: Effect
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """First and last day of some neighbouring bars that a network reads as one."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionLayer:
+    """``weights`` (n_patches, n_patches): row i is what patch i read of each patch, summing to one. ``mean``
+    (n_patches,) is over the rows, as the network averages its patches in the end."""
+
+    layer: int
+    mean: tuple[float, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionExplanation:
+    model: str
+    patches: tuple[Patch, ...]
+    layers: tuple[AttentionLayer, ...]
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """``missing`` says why there is no ``tree`` or no ``attention``, by that name."""
+
+    tree: TreeExplanation | None
+    attention: AttentionExplanation | None
+    missing: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """One answer. Prices are in ``currency``, returns are simple returns as fractions."""
 
@@ -404,6 +473,7 @@ class Forecast:
     degraded: tuple[str, ...]
     notes: tuple[str, ...] = ()
     cached: bool = False
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,6 +510,12 @@ class Calendar(Protocol):
     def sessions_between(self, calendar: str, first: date, last: date) -> int:
         """How many sessions lie in [first, last]."""
         ...
+
+
+Explainer = Callable[[Floats32], Awaitable[Floats]]
+"""What a runner tells of its model beside quantiles. Of trees: (n_rows, row_width + 1), log(horizon) last, ->
+(n_rows, n_levels, row_width + 2) contributions, those of log(horizon) and the bias last. Of networks with attention:
+(n_rows, row_width) -> (n_rows, n_layers, n_heads, n_patches, n_patches). Raises RunnerUnavailable or Timeout."""
 
 
 class MemberRunner(Protocol):

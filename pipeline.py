@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from answer import Subject, answer
 from contracts import (
     Bars,
     Calendar,
+    Explainer,
     FeatureMatrix,
     Floats,
     Forecast,
@@ -29,18 +30,20 @@ from corrections import CorrectionMemory, correction_of
 from ensemble.distribution import MemberFailure, answered, distribution, each_alone
 from ensemble.online import Correction, no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
+from explanation import explanation_of
 from features.build import check_usable, latest_inputs
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the pipeline needs from outside. ``runners`` are keyed by member name; ``corrections`` are remembered
-    from one request to the next."""
+    """What the pipeline needs from outside. ``runners`` and ``explainers`` are keyed by member name; ``corrections``
+    are remembered from one request to the next."""
 
     market: MarketData
     calendar: Calendar
     runners: Mapping[str, MemberRunner]
     corrections: CorrectionMemory = field(default_factory=CorrectionMemory)
+    explainers: Mapping[str, Explainer] = field(default_factory=dict)
 
 
 Outcome = Forecast | DeepFinanceError
@@ -101,7 +104,13 @@ async def _forecast_alike(
         except DeepFinanceError as error:  # no calendar for its exchange or its years
             return error
 
-    return [outcome(request) for request in requests]
+    outcomes = [outcome(request) for request in requests]
+    for i, request in enumerate(requests):  # one at a time: an explanation holds up its runner for some milliseconds
+        made, subject = outcomes[i], subjects.get((request.symbol, request.timeframe))
+        if request.explain and isinstance(made, Forecast) and isinstance(subject, Subject):
+            why = await explanation_of(request, subject, model_set, ports.explainers)
+            outcomes[i] = replace(made, explanation=why)
+    return outcomes
 
 
 async def _subjects(

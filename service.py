@@ -40,8 +40,14 @@ HOSTS = {
     "xgboost": ("xgboost", "predict"),
     "lstm": ("lstm", "predict"),
     "transformer": ("transformer", "predict"),
+    "patchtst": ("transformer", "patchtst"),
+    "patchtsmixer": ("transformer", "patchtsmixer"),
+    "random_forest": ("xgboost", "random_forest"),
 }
 """Which dependency of the service, and which method of it, serves a member that needs a process."""
+
+EXPLAINERS = {"xgboost": ("xgboost", "contributions"), "transformer": ("transformer", "attention")}
+"""The same for what a member tells of itself beside quantiles."""
 
 SERVICE_OPTIONS: dict[str, Any] = {
     **service_options("DeepFinance"),
@@ -112,6 +118,7 @@ def build_backend(service: Any, settings: Settings) -> Any:
     from market.calendars import ExchangeCalendars
     from market.chain import SourceChain
     from pipeline import Ports
+    from runners.explainer import explainer
     from runners.metrics import rows_per_call
     from runners.model_set import load_model_set
 
@@ -127,18 +134,27 @@ def build_backend(service: Any, settings: Settings) -> Any:
     market = SourceChain(_sources(settings))
     calendar = ExchangeCalendars()
     calendar.warm_up()
-    return Forecaster(Ports(market, calendar, runners), runners, model_set)
+    explainers = {
+        name: explainer(name, _remote(service, *EXPLAINERS[name]), settings.runner_timeout)
+        for name in model_set.names
+        if name in EXPLAINERS
+    }
+    return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set)
 
 
 def _call(service: Any, spec: MemberSpec, folder: Path) -> Call:
-    """A call to a member: here, or to its runner, looked up late: its proxy connects after the service is built."""
+    """A call to a member: here, or to its runner."""
     if spec.in_process:
         from runners.local import local_call
 
         return local_call(folder, spec.name)
     if spec.name not in HOSTS:
         raise ArtefactError(f"no runner of this version serves the member {spec.name!r}; served: {', '.join(HOSTS)}")
-    runner, method = HOSTS[spec.name]
+    return _remote(service, *HOSTS[spec.name])
+
+
+def _remote(service: Any, runner: str, method: str) -> Call:
+    """A call to a runner, looked up late: its proxy connects after the service is built."""
     return lambda rows: getattr(getattr(service, runner).to_async, method)(rows)
 
 

@@ -23,7 +23,7 @@ SMALLEST_STEP = 1e-4
 def surface(z: Floats, sigma: Floats, grid: Grid) -> Floats:
     """(n_rows, n_horizons, n_levels) calibrated z quantiles and (n_rows,) volatility -> (n_rows, n_steps, n_levels)."""
     steps = np.arange(1, grid.horizons[-1] + 1)
-    lower, share = _grid_position(grid.horizons, steps)
+    lower, share = grid_position(grid.horizons, steps)
     dense = z[:, lower] * (1.0 - share)[:, None] + z[:, lower + 1] * share[:, None]
     unit = np.sqrt(steps)[:, None]
     middle = grid.levels.index(0.5)
@@ -62,7 +62,7 @@ def probability_below(quantiles: Floats, levels: Sequence[float], value: Floats 
     return result
 
 
-def _grid_position(horizons: Sequence[int], steps: Ints) -> tuple[Ints, Floats]:
+def grid_position(horizons: Sequence[int], steps: Ints) -> tuple[Ints, Floats]:
     """For each step the grid point below it and the share of the way to the next, in log horizon."""
     grid = np.asarray(horizons)
     lower = np.clip(np.searchsorted(grid, steps, side="right") - 1, 0, len(grid) - 2)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from contracts import Evidence, Forecast, ForecastRequest
+from contracts import Evidence, Explanation, Forecast, ForecastRequest
 from errors import ErrorDetail, InvalidRequest, UnknownModel
 from gateway.backend import Catalogue
 from gateway.schemas import PredictRequest
@@ -34,6 +34,7 @@ def to_request(body: PredictRequest, catalogue: Catalogue) -> ForecastRequest:
         models=chosen,
         weights=None if body.weights is None else _normalised(body.weights, chosen or catalogue.models),
         confidence_level=body.confidence_level,
+        explain=body.explain,
     )
 
 
@@ -90,7 +91,8 @@ def _normalised(weights: Mapping[str, float], chosen: Sequence[str]) -> dict[str
 
 
 def from_forecast(forecast: Forecast) -> dict[str, Any]:
-    """The body of one forecast, plain JSON values, numbers as they are."""
+    """The body of one forecast, plain JSON values, numbers as they are. ``explanation`` only where there is one."""
+    explained = {} if forecast.explanation is None else {"explanation": _explanation(forecast.explanation)}
     return {
         "forecast_id": forecast.forecast_id,
         "symbol": forecast.symbol,
@@ -116,6 +118,7 @@ def from_forecast(forecast: Forecast) -> dict[str, Any]:
         "degraded": list(forecast.degraded),
         "cached": forecast.cached,
         "notes": list(forecast.notes),
+        **explained,
     }
 
 
@@ -150,3 +153,13 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
 def _data(forecast: Forecast) -> dict[str, Any]:
     data = asdict(forecast.data)
     return {**data, "last_bar": forecast.data.last_bar.isoformat(), "dropped": list(data["dropped"])}
+
+
+def _explanation(explanation: Explanation) -> dict[str, Any]:
+    body = asdict(explanation)
+    if explanation.attention is not None:
+        body["attention"]["patches"] = [
+            {"first": patch.first.isoformat(), "last": patch.last.isoformat()}
+            for patch in explanation.attention.patches
+        ]
+    return body

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator
 
+from gateway.explanation_schemas import ExplanationBody
+
 MAX_HORIZON = 90
 MAX_BATCH = 500
 MAX_MODELS = 32
@@ -57,6 +59,12 @@ class PredictRequest(Body):
         default=0.9,
         description="Share of outcomes that the interval is meant to cover, a fraction.",
         examples=[0.9],
+    )
+    explain: Annotated[bool, Field(strict=True)] = Field(
+        default=False,
+        description="Whether to add an `explanation`: what each input adds to the tree model's answer, and which bars "
+        "the attention network read. Takes some milliseconds more.",
+        examples=[False],
     )
 
 
@@ -126,6 +134,7 @@ class Member(Body):
         description="`failed`: no answer, the rest carry its weight. `left_out`: the bars lack what it needs."
     )
     error: str | None = Field(default=None, description="Why there is no answer, in words.")
+    note: str | None = Field(default=None, description="What else to know of this model, in words.")
 
 
 class Breakdown(Body):
@@ -214,6 +223,7 @@ class PredictResponse(Body):
     degraded: list[str] = Field(description="Models that failed; the interval is wider for it.")
     cached: bool = Field(description="True when the same forecast was made before and is given again.")
     notes: list[str] = Field(default=[], description="Remarks that belong to this forecast, in words.")
+    explanation: ExplanationBody | None = Field(default=None, description="Only where `explain` asked for it.")
 
 
 class FieldProblem(Body):

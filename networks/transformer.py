@@ -28,16 +28,22 @@ class EncoderLayer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(n_rows, n_tokens, width) -> the same shape."""
-        tokens = tokens + self.dropout(self.attend(self.norm_attention(tokens)))
-        return tokens + self.dropout(self.perceptron(self.norm_perceptron(tokens)))
+        return self.step(tokens)[0]
 
-    def attend(self, tokens: Tensor) -> Tensor:
+    def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(n_rows, n_tokens, width) -> the same shape, and the (n_rows, heads, n_tokens, n_tokens) weights used."""
+        mixed, weights = self.attend(self.norm_attention(tokens))
+        tokens = tokens + self.dropout(mixed)
+        return tokens + self.dropout(self.perceptron(self.norm_perceptron(tokens))), weights
+
+    def attend(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         n_tokens, width = tokens.shape[1], tokens.shape[2]
         parts = self.to_query_key_value(tokens).reshape(-1, n_tokens, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each (n_rows, heads, n_tokens, width / heads)
         scores = query @ key.transpose(-1, -2) / math.sqrt(width // self.heads)
-        mixed = torch.softmax(scores, dim=-1) @ value
-        return self.merge(mixed.transpose(1, 2).reshape(-1, n_tokens, width))
+        weights = torch.softmax(scores, dim=-1)
+        mixed = weights @ value
+        return self.merge(mixed.transpose(1, 2).reshape(-1, n_tokens, width)), weights
 
 
 class TransformerForecaster(nn.Module):
@@ -47,13 +53,34 @@ class TransformerForecaster(nn.Module):
         n_tokens = layout.n_steps // patch
         self.embed = nn.Linear(patch * layout.n_channels, width)
         self.position = nn.Parameter(0.02 * torch.randn(n_tokens, width))
-        self.layers = nn.Sequential(*(EncoderLayer(width, heads) for _ in range(layers)))
+        self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head = QuantileHead(width + layout.n_features, layout.base)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(n_rows, row_width) -> (n_rows, n_horizons, n_levels)."""
+        return self.with_attention(rows)[0]
+
+    def with_attention(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The answer, and (n_rows, n_layers, heads, n_tokens, n_tokens): how much each patch read of each patch."""
         tabular, window = self.layout.split(rows)
         patches = window.reshape(-1, self.layout.n_steps // self.patch, self.patch * self.layout.n_channels)
-        tokens = self.norm(self.layers(self.embed(patches) + self.position))
-        return self.head(torch.cat([tokens.mean(dim=1), tabular], dim=1))
+        tokens = self.embed(patches) + self.position
+        read = []
+        for layer in self.layers:
+            tokens, weights = layer.step(tokens)
+            read.append(weights)
+        answer = self.head(torch.cat([self.norm(tokens).mean(dim=1), tabular], dim=1))
+        return answer, torch.stack(read, dim=1)
+
+
+class BothAnswers(nn.Module):
+    """What is exported of a Transformer: quantiles and attention."""
+
+    def __init__(self, network: TransformerForecaster) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(n_rows, row_width) -> as ``with_attention``."""
+        return self.network.with_attention(rows)

@@ -1,7 +1,8 @@
-"""What the runner services share: loading, warm-up, one batched call, and the options BentoML needs."""
+"""What the runner services share: loading, warm-up, batched calls, and the options BentoML needs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -10,13 +11,15 @@ import numpy as np
 from bentoml.exceptions import InvalidArgument
 from bentoml.validators import DType
 
-from runners.artefact import read_member
+from runners.artefact import member_specs, read_manifest, read_member
 from runners.dispatcher import cap_learned_wait
-from runners.members import load_member
+from runners.members import Member, load_member
 from runners.store import declared_model_set
 from settings import model_set_folder, service_options
 
 MAX_BATCH_ROWS = 512
+
+Rows = Annotated[np.ndarray, DType("float32")]
 
 _ALWAYS: dict[str, Any] = {
     # the proxy closes its session every 100 calls, calls in flight included, unless told otherwise
@@ -32,23 +35,46 @@ def runner_options(service: str) -> dict[str, Any]:
     return {**service_options(service), **_ALWAYS}
 
 
+def batched(method: Callable[..., Any]) -> Any:
+    """An endpoint of a runner: ``rows`` of many callers in, an array with as many rows out.
+
+    The limit is far above the time of a full batch: where it is near, a burst is refused instead of queued.
+    """
+    return bentoml.api(batchable=True, max_batch_size=MAX_BATCH_ROWS, max_latency_ms=10_000)(method)
+
+
 class MemberService:
-    """One model. A row in, its z quantiles out; callers' rows are batched together."""
+    """One model behind ``predict``, and in the same process those of ``others`` that the set has, behind methods of
+    their own. A row in, its z quantiles out; callers' rows are batched together."""
 
     member: ClassVar[str]
+    others: ClassVar[tuple[str, ...]] = ()
     model_set = declared_model_set(model_set_folder())
 
     def __init__(self) -> None:
         folder = Path(self.model_set.path)
-        spec, grid = read_member(folder, self.member)
-        self._model = load_member(spec, grid, folder / spec.file)
-        self._model.warm_up()
+        published = {spec.name for spec in member_specs(read_manifest(folder))}
+        hosted = [self.member, *(name for name in self.others if name in published)]
+        self._models = {name: _loaded(folder, name) for name in hosted}
 
-    # The limit is far above the 30 ms of a full batch: where it is near, a burst is refused instead of queued.
-    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_ROWS, max_latency_ms=10_000)  # type: ignore[untyped-decorator]
-    def predict(self, rows: Annotated[np.ndarray, DType("float32")]) -> np.ndarray:
+    @batched
+    def predict(self, rows: Rows) -> np.ndarray:
         """(n_rows, row_width) float32 -> (n_rows, n_horizons, n_levels) float64."""
+        return self._ask(self.member, rows)
+
+    def _ask(self, name: str, rows: np.ndarray, what: str = "predict") -> np.ndarray:
+        """What the model called ``name`` says to these rows; ``what`` is a method of it."""
+        if name not in self._models:
+            raise InvalidArgument(f"the model set has no member {name!r}")
         try:
-            return self._model.predict(rows)
+            answer: np.ndarray = getattr(self._models[name], what)(rows)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
+        return answer
+
+
+def _loaded(folder: Path, name: str) -> Member:
+    spec, grid = read_member(folder, name)
+    model = load_member(spec, grid, folder / spec.file)
+    model.warm_up()
+    return model

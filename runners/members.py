@@ -11,6 +11,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from runners.garch import Dynamics, scales
 
 WARM_UP_SIZES = (1, 64)
 LARGEST_LOG_SCALE = 2.0
+ATTENTION = "attention"
+"""Name of the second output of a network that shows what it read."""
 
 
 class Member(ABC):
@@ -83,9 +86,23 @@ class XgboostMember(Member):
         answer: Floats32 = self._booster.inplace_predict(matrix, validate_features=False)
         return answer
 
+    def contributions(self, rows: Floats32) -> Floats:
+        """(n_rows, row_width + 1), log(horizon) last -> (n_rows, n_levels, row_width + 2): what each column adds to
+        each quantile, the bias last. Exact for trees (TreeSHAP: Lundberg et al., 2020): a quantile is their sum.
+
+        Where the booster's quantiles cross, they are put in order as ``finish`` does, each with its contributions.
+        """
+        import xgboost
+
+        check_rows(rows, replace(self.spec, row_width=self.spec.row_width + 1))
+        raw = self._booster.predict(xgboost.DMatrix(rows, nthread=1), pred_contribs=True).astype(np.float64)
+        order = np.argsort(raw.sum(axis=-1), axis=-1, kind="stable")
+        return np.take_along_axis(raw, order[..., None], axis=1)
+
 
 class OnnxMember(Member):
-    """A network: input ``row`` (n_rows, row_width), output ``quantiles`` (n_rows, n_horizons, n_levels)."""
+    """A network: input ``row`` (n_rows, row_width), output ``quantiles`` (n_rows, n_horizons, n_levels), and
+    ``attention`` where it has any and is asked for it."""
 
     def __init__(self, spec: MemberSpec, grid: Grid, path: Path) -> None:
         super().__init__(spec, grid)
@@ -106,6 +123,15 @@ class OnnxMember(Member):
     def compute(self, matrix: Floats32) -> Floats32:
         answer: Floats32 = self._session.run(["quantiles"], {"row": matrix})[0]
         return answer
+
+    def attention(self, rows: Floats32) -> Floats:
+        """(n_rows, row_width) -> (n_rows, n_layers, n_heads, n_patches, n_patches); the last axis sums to one. Raises
+        ValueError for a network without attention."""
+        check_rows(rows, self.spec)
+        if ATTENTION not in {port.name for port in self._session.get_outputs()}:
+            raise ValueError(f"{self.spec.name} has no attention to show")
+        weights: Floats = self._session.run([ATTENTION], {"row": self.prepare(rows)})[0].astype(np.float64)
+        return weights[: len(rows)]
 
     def finish(self, raw: Floats32, n_rows: int) -> Floats:
         return super().finish(raw[:n_rows], n_rows)
@@ -178,6 +204,7 @@ def _check_graph(session: Any, spec: MemberSpec, grid: Grid) -> None:
     outputs = {port.name: port.shape[1:] for port in session.get_outputs()}
     if inputs != {"row": [spec.row_width]}:
         raise _misfit(spec, f"takes {inputs}, expected row (n, {spec.row_width})")
+    outputs.pop(ATTENTION, None)
     if outputs != {"quantiles": list(grid.shape)}:
         raise _misfit(spec, f"gives {outputs}, expected quantiles (n, {grid.shape[0]}, {grid.shape[1]})")
 

@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "runners": LEAVES | {"features.spec", "settings"},
     "answer": LEAVES | PURE,
     "corrections": LEAVES | PURE,
-    "pipeline": LEAVES | PURE | {"answer", "corrections"},
+    "explanation": LEAVES | PURE | {"answer"},
+    "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation"},
     "training": LEAVES
     | PURE
     | {

@@ -114,7 +114,8 @@ def _write_calibration(folder: Path) -> None:
         "drift": np.array(1.0),
         "rates": np.zeros(2),
     }
-    np.savez(folder / "calibration.npz", **{f"{kind}.{name}": a for kind in KINDS for name, a in arrays.items()})
+    named = {f"{kind}.{name}": array for kind in KINDS for name, array in arrays.items()}
+    np.savez(folder / "calibration.npz", allow_pickle=False, **named)
     np.savez(folder / "evidence.npz")
 
 
