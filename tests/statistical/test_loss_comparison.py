@@ -28,13 +28,12 @@ def test_without_overlap_one_in_twenty_is_found_by_chance():
     assert binomtest(rejections(1), RUNS, 0.05).pvalue > 1e-4
 
 
-@pytest.mark.parametrize(("horizon", "at_most"), [(5, 0.11), (20, 0.13), (60, 0.19)])
-def test_overlap_makes_the_test_eager_by_a_known_amount(horizon, at_most):
-    """Bartlett weights over ``horizon`` lags give the overlap about two thirds of its variance, and the normal limit
-    is far away when a thousand days hold few independent ones: of two equal forecasts one is called better up to
-    four times as often as the level says. A p-value just below 0.05 at a long horizon is weak evidence."""
+@pytest.mark.parametrize("horizon", [5, 20, 60])
+def test_overlap_does_not_make_the_test_eager(horizon):
+    """The customary Newey-West test with a normal limit calls one of two equal forecasts better in 10 to 18 % of
+    runs at the level of 5 %; ours must stay near its level."""
     found = rejections(horizon)
-    assert binomtest(found, RUNS, at_most, alternative="greater").pvalue > 1e-4
+    assert binomtest(found, RUNS, 0.065, alternative="greater").pvalue > 1e-3
     without_correction = sum(_naive_rejects(differences(horizon, seed)) for seed in range(RUNS))
     assert without_correction > 2 * found
 
@@ -57,4 +56,4 @@ def test_symbols_that_share_their_news_are_not_more_evidence():
         shared = differences(5, seed)
         noise = 0.1 * np.random.default_rng(seed + 9999).standard_normal((8, len(DAYS)))
         found += diebold_mariano((shared + noise).ravel(), np.tile(DAYS, 8), 5)[1] < 0.05
-    assert binomtest(found, RUNS, 0.11, alternative="greater").pvalue > 1e-4
+    assert binomtest(found, RUNS, 0.065, alternative="greater").pvalue > 1e-3
