@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 import numpy as np
 
@@ -70,8 +71,7 @@ def correction_at(history: History, rows: Ints, answers: Mapping[str, Floats], m
     kind = kind_of(history.asset_class, history.bars.has_ranges)
     chosen = {name: z[recent] for name, z in answers.items()}
     outcomes = history.z(model_set.grid)[recent]
-    found = recent_corrections(model_set, kind, chosen, outcomes, history.origins[recent])
-    return found.take(rows - first)
+    return recent_corrections(model_set, kind, chosen, outcomes, history.origins[recent], rows - first)
 
 
 def baseline_quantiles(history: History, rows: Ints, horizons: Ints) -> dict[str, Floats]:
@@ -107,7 +107,16 @@ def measure_evidence(
         tables.append(_subset_table(scored, horizons))
         everyone = everyone or scored
     assert everyone is not None
-    return _evidence_table(masks, tables, everyone, base_rates(histories, window, horizons), horizons, scope)
+    rates, span = base_rates(histories, window, horizons), _span(histories, window)
+    return _evidence_table(masks, tables, everyone, rates, horizons, scope, span)
+
+
+def _span(histories: Sequence[History], window: Window) -> tuple[date, date]:
+    """The first origin and the last outcome of the one-bar forecasts in the window."""
+    inside = [history.inside(window, [1])[:, 0] for history in histories]
+    first = min(history.origins[at].min() for history, at in zip(histories, inside, strict=True) if at.any())
+    last = max(history.ends[at, 0].max() for history, at in zip(histories, inside, strict=True) if at.any())
+    return first.astype("datetime64[D]").item(), last.astype("datetime64[D]").item()
 
 
 def weighted_only(history: History, answers: Mapping[str, Floats], model_set: ModelSet) -> dict[str, Floats]:
@@ -161,11 +170,10 @@ def _evidence_table(
     base_rates: Floats,
     horizons: Ints,
     scope: str,
+    span: tuple[date, date],
 ) -> EvidenceTable:
     signs = [direction_score(everyone, i, int(horizon), float(base_rates[i])) for i, horizon in enumerate(horizons)]
     known = ~np.isnan(everyone.outcomes)
-    first = everyone.origins.min().astype("datetime64[D]").item()
-    last = everyone.origins.max().astype("datetime64[D]").item()
     return EvidenceTable(
         masks=np.array(masks, np.float64),
         cover_levels=COVER_LEVELS,
@@ -178,7 +186,7 @@ def _evidence_table(
         direction_skill=np.array([sign.brier_gain for sign in signs]),
         direction_p_value=np.array([sign.p_value for sign in signs]),
         scope=scope,
-        window=(first, last),
+        window=span,
     )
 
 

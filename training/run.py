@@ -23,8 +23,9 @@ from training.history import History
 from training.members import MEMBERS, MemberPlan
 from training.plan import Plan
 from training.predictions import predictor
-from training.progress import step
+from training.progress import CONSOLE, step
 from training.publish import Sources, member_spec, write_set, write_verdict
+from training.references import with_garch
 from training.resume import Staging, staging_for
 from training.swap import put_in_place
 
@@ -116,22 +117,21 @@ def _calibrated(answered: Answered, specs: Sequence[MemberSpec], plan: Plan) -> 
 def _measure(
     answered: Answered, model_set: ModelSet, plan: Plan
 ) -> tuple[dict[str, EvidenceTable], dict[str, list[dict[str, object]]]]:
-    """Evidence and scores for each asset class that has outcomes in a window later than the members' training."""
+    """Evidence and scores for each asset class that has outcomes in the evidence window: later than all that was
+    fitted. A class without any is served without evidence, and its answers say so."""
     tables, scores = {}, {}
-    for asset_class in dict.fromkeys(history.asset_class for history, _ in answered):
-        pairs = _of_one_kind([pair for pair in answered if pair[0].asset_class is asset_class])
+    window = plan.windows.evidence
+    judged = [pair for pair in answered if pair[0].inside(window, plan.grid.horizons).any()]
+    for asset_class in dict.fromkeys(history.asset_class for history, _ in judged):
+        pairs = _of_one_kind([pair for pair in judged if pair[0].asset_class is asset_class])
         own, theirs = [history for history, _ in pairs], [answers for _, answers in pairs]
-        window = plan.windows.evidence
-        if not any(history.inside(window, plan.grid.horizons).any() for history in own):
-            window = plan.windows.calibration
-        if not any(history.inside(window, plan.grid.horizons).any() for history in own):
-            continue
         symbols = ", ".join(history.bars.symbol for history in own)
         scope = f"{asset_class}: {symbols}; origins and outcomes {window.start} to {window.end}"
-        if window is plan.windows.calibration:
-            scope += " (later than the members' training, in the years of calibration)"
         tables[str(asset_class)] = measure_evidence(own, theirs, model_set, window, scope)
-        scores[str(asset_class)] = evidence_rows(own, theirs, model_set, window, np.array(plan.grid.horizons))
+        references = None if plan.fast else with_garch(CONSOLE.print)
+        scores[str(asset_class)] = evidence_rows(
+            own, theirs, model_set, window, np.array(plan.grid.horizons), references
+        )
     return tables, scores
 
 

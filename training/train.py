@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any, cast
 
 from rich.table import Table
 
@@ -18,12 +20,15 @@ from settings import model_set_folder
 from training.champion import Verdict
 from training.history import History, load_histories
 from training.plan import Plan, Windows, windows_between, windows_until
-from training.progress import CONSOLE, step
+from training.progress import CONSOLE, say, step
 from training.run import check_target, train
+from training.sample_index import SampleIndex
 from training.sample_stocks import SampleStocks
 from training.swap import previous_of
 
 INTERRUPTED = 130
+# Enough of the bundled prices to try every step.
+FAST_SYMBOLS = ("AAPL", "JPM", "KO", "XOM", "^GSPC", "^IXIC")
 
 
 def main() -> int:
@@ -38,10 +43,10 @@ def main() -> int:
             histories, candles, plan, target, refused=refused, fresh=options.fresh, force=options.force
         )
     except DeepFinanceError as error:
-        CONSOLE.print(error.message, markup=False)
+        say(error.message)
         return 1
     except KeyboardInterrupt:
-        CONSOLE.print("interrupted; finished members are kept, the same command goes on from there")
+        say("interrupted; finished members are kept, the same command goes on from there")
         return INTERRUPTED
     _tell(challenger, verdict, target)
     return 0
@@ -50,17 +55,20 @@ def main() -> int:
 def _read(options: argparse.Namespace, plan: Plan) -> tuple[list[History], dict[str, str], list[History]]:
     """The universe, what was refused of it, and the series that only teach what ranges say."""
     source: Source = FilesSource(options.data_dir) if options.data_dir else BundledSource()
+    symbols = options.symbols or (FAST_SYMBOLS if options.fast and not options.data_dir else None)
     longest = plan.grid.horizons[-1]
     with step("read prices and build features"):
-        histories, refused = load_histories(source, longest, options.symbols, plan.timeframe)
+        histories, refused = load_histories(source, longest, symbols, plan.timeframe)
         candles = [] if options.data_dir else load_histories(SampleStocks(), longest)[0]
+        if not options.data_dir and not options.symbols:
+            histories += load_histories(SampleIndex(), longest)[0]
     for symbol, reason in refused.items():
-        CONSOLE.print(f"left out: {symbol}: {reason}", markup=False)
+        say(f"left out: {symbol}: {reason}")
     return histories, refused, candles
 
 
 def _options() -> argparse.Namespace:
-    windows = Windows()
+    windows, default = Windows(), model_set_folder()
     parser = argparse.ArgumentParser(prog="make train ARGS=...", description=__doc__)
     data = parser.add_argument_group("what to learn from")
     data.add_argument("--data-dir", type=Path, help="DIR/<SYMBOL>.csv[.gz] or .parquet; default: the bundled prices")
@@ -72,10 +80,12 @@ def _options() -> argparse.Namespace:
     dates.add_argument("--calibrate-end", type=date.fromisoformat, help=f"default {windows.calibration.end}")
     dates.add_argument("--evidence-end", type=date.fromisoformat, help=f"default {windows.evidence.end}")
     parser.add_argument("--seed", type=int, default=Plan().seed, help="seed of every random draw")
-    parser.add_argument("--fast", action="store_true", help="tiny fits to try the machinery; the scores mean nothing")
+    parser.add_argument(
+        "--fast", action="store_true", help="try the machinery: tiny fits, six symbols; the scores mean nothing"
+    )
     parser.add_argument("--fresh", action="store_true", help="fit everything again")
     parser.add_argument("--force", action="store_true", help="publish whatever the comparison says")
-    parser.add_argument("--out", type=Path, default=model_set_folder(), help="folder to publish to")
+    parser.add_argument("--out", type=Path, default=default, help="folder to publish to")
     options = parser.parse_args()
     if problem := _problem(options):
         parser.error(problem)
@@ -106,27 +116,28 @@ def _names(text: str) -> list[str]:
 
 
 def _tell(challenger: ModelSet, verdict: Verdict, target: Path) -> None:
+    for name, reason in cast(Mapping[str, Any], challenger.manifest)["left_out"]["members"].items():
+        say(f"left out of the set: {name}: {reason}")
     if verdict.rows:
         CONSOLE.print(_table(challenger, verdict))
-    CONSOLE.print(verdict.reason, markup=False)
+    say(verdict.reason)
     if verdict.forced:
-        CONSOLE.print("published all the same, as --force says")
+        say("published all the same, as --force says")
     if verdict.promoted:
-        CONSOLE.print(f"published {challenger.version} to {target}; scores: {target}/MODEL_CARD.md", markup=False)
+        say(f"published {challenger.version} to {target}; its scores are in MODEL_CARD.md there")
         if previous_of(target).exists():
-            CONSOLE.print("the set before it is kept; `make rollback` brings it back")
+            say("the set before it is kept: `make rollback` brings it back")
     elif not verdict.reproduced:
-        CONSOLE.print(
-            f"not published: {challenger.version}; {verdict.champion} stays. The challenger is kept beside it, "
-            "so that the same command with --force publishes it without fitting again",
-            markup=False,
+        say(
+            f"not published: {challenger.version}; {verdict.champion} stays. The challenger is kept beside it: "
+            "the same command with --force publishes it without fitting again"
         )
 
 
 def _table(challenger: ModelSet, verdict: Verdict) -> Table:
     assert verdict.window is not None
-    table = Table(title=f"{challenger.version} against {verdict.champion}, {verdict.window[0]} to {verdict.window[1]}")
-    for title in ("horizon", "forecasts", "champion's loss", "challenger's loss", "gain %", "t", "p of being worse"):
+    table = Table(title=f"{challenger.version} against {verdict.champion}\n{verdict.window[0]} to {verdict.window[1]}")
+    for title in ("horizon", "forecasts", "old loss", "new loss", "gain %", "t", "p of worse"):
         table.add_column(title, justify="right")
     for row in verdict.rows:
         losses = (f"{loss:.6f}" for loss in (row.champion_loss, row.challenger_loss))
