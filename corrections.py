@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,23 +17,45 @@ from errors import DeepFinanceError
 from features.build import history_inputs
 
 
-class CorrectionMemory:
-    """The last correction of each series, by all that it depends on; the least recently used are forgotten."""
+AT_ONCE = 4
+"""Replays that go on at the same time: each asks every model for one to two years of forecasts, and requests of one row
+must not wait behind hundreds of those."""
 
-    def __init__(self, kept: int = 4096) -> None:
+
+class CorrectionMemory:
+    """The last correction of each series, by all that it depends on; the least recently used are forgotten.
+
+    Belongs to one event loop."""
+
+    def __init__(self, kept: int = 4096, at_once: int = AT_ONCE) -> None:
         self._kept = kept
         self._known: OrderedDict[object, Correction] = OrderedDict()
+        self._under_way: dict[object, asyncio.Task[Correction | None]] = {}
+        self._turns = asyncio.Semaphore(at_once)
 
-    def get(self, key: object) -> Correction | None:
-        found = self._known.get(key)
-        if found is not None:
+    async def recall(self, key: object, work: Callable[[], Awaitable[Correction | None]]) -> Correction | None:
+        """What is known under ``key``, else what ``work`` finds, which is remembered unless it is None.
+
+        Whoever asks for the same while it is under way waits for it, and it goes on when one of them gives up.
+        """
+        if key in self._known:
             self._known.move_to_end(key)
-        return found
+            return self._known[key]
+        if key not in self._under_way:
+            self._under_way[key] = asyncio.create_task(self._find(key, work))
+        return await asyncio.shield(self._under_way[key])
 
-    def put(self, key: object, correction: Correction) -> None:
-        self._known[key] = correction
-        while len(self._known) > self._kept:
-            self._known.popitem(last=False)
+    async def _find(self, key: object, work: Callable[[], Awaitable[Correction | None]]) -> Correction | None:
+        try:
+            async with self._turns:
+                found = await work()
+        finally:
+            del self._under_way[key]
+        if found is not None:
+            self._known[key] = found
+            while len(self._known) > self._kept:
+                self._known.popitem(last=False)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +87,28 @@ async def correction_of(
 ) -> Correction | None:
     """The correction in force at the last bar, one row, for forecasts of these members; None where a member could
     not say what it would have forecast, which the answer mentions."""
-    key = (bars.fingerprint, model_set.version, kind, tuple(names), tuple(sorted((weights or {}).items())))
-    known = memory.get(key)
-    if known is not None:
-        return known
+    asked = None if weights is None else tuple(sorted(weights.items()))
+    key = (bars.fingerprint, model_set.version, kind, tuple(names), asked)
+    return await memory.recall(key, lambda: _replayed(bars, kind, names, weights, runners, model_set))
+
+
+async def _replayed(
+    bars: Bars,
+    kind: str,
+    names: Sequence[str],
+    weights: Mapping[str, float] | None,
+    runners: Mapping[str, MemberRunner],
+    model_set: ModelSet,
+) -> Correction | None:
     past = await asyncio.to_thread(recent_past, bars, model_set.grid)
-    keys = [f"{bars.fingerprint}@{day}" for day in past.origins]
+    keys = [f"{bars.fingerprint}@{row}" for row in range(len(past.origins))]
     try:
         answers = await asyncio.gather(
             *(runners[name].predict(keys, past.matrix.rows_for(runners[name].spec.takes)) for name in names)
         )
     except DeepFinanceError:
         return None
-    members = dict(zip(names, answers, strict=True))
-    every = await asyncio.to_thread(recent_corrections, model_set, kind, members, past.outcomes, past.origins, weights)
-    correction = every.take(np.array([len(past.origins) - 1]))
-    memory.put(key, correction)
-    return correction
+    members, last = dict(zip(names, answers, strict=True)), np.array([len(past.origins) - 1])
+    return await asyncio.to_thread(
+        recent_corrections, model_set, kind, members, past.outcomes, past.origins, last, weights
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contracts import FeatureMatrix, Floats, ModelSet, Times
+from contracts import FeatureMatrix, Floats, Ints, ModelSet, Times
 from ensemble.combine import blend, usable_weights
 from ensemble.conformal import calibrated
 from ensemble.direction import raw_probability_up, recalibrated
@@ -101,12 +101,13 @@ def recent_corrections(
     members: Mapping[str, Floats],
     outcomes: Floats,
     origins: Times,
+    wanted: Ints,
     asked_weights: Mapping[str, float] | None = None,
 ) -> Correction:
-    """The correction in force at every origin of one symbol, from the forecasts these members made and (n_rows,
-    n_horizons) outcomes in z. Rows are consecutive bars."""
+    """The correction in force at the ``wanted`` rows of one symbol, from the forecasts these members made and
+    (n_rows, n_horizons) outcomes in z (see ``corrections``)."""
     z = calibrated_blend(model_set, kind, members, asked_weights)
-    return corrections(z, outcomes, origins, model_set.grid, model_set.calibration[kind].rates)
+    return corrections(z, outcomes, origins, wanted, model_set.grid, model_set.calibration[kind].rates)
 
 
 def each_alone(

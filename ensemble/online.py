@@ -61,20 +61,24 @@ def anchor(origin: np.datetime64) -> np.datetime64:
     return (origin.astype("datetime64[Y]") - 1).astype("datetime64[D]")
 
 
-def corrections(quantiles: Floats, outcomes: Floats, origins: Times, grid: Grid, rates: Floats) -> Correction:
-    """The correction in force at every origin of one symbol.
+def corrections(
+    quantiles: Floats, outcomes: Floats, origins: Times, wanted: Ints, grid: Grid, rates: Floats
+) -> Correction:
+    """The correction in force at the ``wanted`` rows of one symbol.
 
     ``quantiles`` (n_rows, n_horizons, n_levels) are its statically calibrated forecasts and ``outcomes``
-    (n_rows, n_horizons) what became of them (NaN while open), both in z, rows being consecutive bars; ``rates``
-    are g and k. The first year of rows starts from less than the rule above wants; leave it out of scores.
+    (n_rows, n_horizons) what became of them (NaN while open), both in z. Rows are consecutive bars and reach back to
+    the anchor of the first one wanted, or to the first of the symbol that could have been forecast; ``rates`` are
+    g and k.
     """
     years = origins.astype("datetime64[Y]").astype(np.int64)
-    log_scale, shift = np.zeros(outcomes.shape), np.zeros(quantiles.shape)
-    for year in np.unique(years):
+    log_scale, shift = np.zeros((len(wanted), *outcomes.shape[1:])), np.zeros((len(wanted), *quantiles.shape[1:]))
+    for year in np.unique(years[wanted]):
         rows = np.flatnonzero((years == year) | (years == year - 1))
         found = _replay(quantiles[rows], outcomes[rows], grid, rates)
-        own = years[rows] == year
-        log_scale[rows[own]], shift[rows[own]] = found.log_scale[own], found.shift[own]
+        own = years[wanted] == year
+        at = np.searchsorted(rows, wanted[own])
+        log_scale[own], shift[own] = found.log_scale[at], found.shift[at]
     return Correction(log_scale, shift)
 
 
@@ -90,7 +94,8 @@ def _replay(quantiles: Floats, outcomes: Floats, grid: Grid, rates: Floats) -> C
     scale_now, shift_now = np.zeros(len(horizons)), np.zeros(quantiles.shape[1:])
     for row in range(n_rows):
         past = row - horizons  # the forecasts whose outcomes became known at this origin
-        was, z = in_force[past, columns], outcomes[past, columns]
+        at = np.maximum(past, 0)
+        was, z = in_force[at, columns], outcomes[at, columns]
         known = (past >= 0) & ~np.isnan(z)
         miss_90 = (z < was[:, lower_90]) | (z > was[:, upper_90])
         miss_50 = (z < was[:, lower_50]) | (z > was[:, upper_50])

@@ -152,7 +152,8 @@ def _direction(shares: Sequence[tuple[History, Answers]], draft: ModelSet, plan:
         inside = history.inside(plan.windows.calibration, steps)
         rows = np.flatnonzero(inside[:, 0])
         chosen = {name: answers[name][rows] for name in draft.weighted(CLOSES)}
-        correction = recent_corrections(draft, CLOSES, chosen, history.z(plan.grid)[rows], history.origins[rows])
+        z, origins = history.z(plan.grid)[rows], history.origins[rows]
+        correction = recent_corrections(draft, CLOSES, chosen, z, origins, np.arange(len(rows)))
         spread = distribution(draft, CLOSES, chosen, history.matrix.take(rows), None, correction)
         probabilities.append(np.where(inside[rows], raw_probability_up(spread.surfaces, spread.levels), np.nan))
         rose.append((history.returns[rows] > 0).astype(np.float64))
