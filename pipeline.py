@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from answer import Subject, answer
+from answer import NEEDS_RANGES, Subject, answer
 from contracts import (
     Bars,
     Calendar,
@@ -216,9 +216,7 @@ def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model
     named = [member for member in model_set.members if member.name in names]
     chosen = tuple(member.name for member in named if member.fits(has_ranges))
     if not chosen:
-        problem = (
-            f"{', '.join(request.models or ())} needs open, high, low and volume; {request.symbol} has closes alone"
-        )
+        problem = f"{', '.join(request.models or ())} {NEEDS_RANGES}"  # names no symbol: it is told to all of a batch
         raise InvalidRequest(problem, [ErrorDetail("models", problem)])
     return chosen
 
