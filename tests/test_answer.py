@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from answer import Subject, answer, tail_level
-from contracts import AssetClass, BarIssue, ForecastRequest, Instrument
+from contracts import AssetClass, BarIssue, ForecastRequest, Instrument, kind_of
 from ensemble.distribution import MemberFailure, distribution, each_alone
 from ensemble.surface import at_level
 from features.build import latest_inputs
 from features.spec import BARS_NEEDED
-from tests.ensemble.model_sets import GRID, NAMES, gaussian, made_up_set, uncalibrated_set
+from tests.ensemble.model_sets import GRID, NAMES, STOCKS, gaussian, made_up_set, uncalibrated_set
 from tests.features.series import made_bars, wandering_bars
-from tests.test_pipeline import Weekdays
+from tests.in_memory import Weekdays
 
 NOW = datetime(2002, 4, 1, tzinfo=UTC)
 BARS = wandering_bars(BARS_NEEDED + 10)
@@ -26,14 +26,14 @@ AAPL = Instrument("AAPL", AssetClass.EQUITY, "weekdays", "USD")
 
 
 def subject(model_set, mean=0.0, failed=(), instrument=AAPL, bars=BARS):
-    matrix = latest_inputs([bars])
+    matrix, kind = latest_inputs([bars]), kind_of(instrument.asset_class, bars.has_ranges)
     members = {
         name: MemberFailure("broken") if name in failed else gaussian(mean + 0.01 * i, 1 + 0.1 * i)
         for i, name in enumerate(NAMES)
     }
-    spread = distribution(model_set, members, matrix)
-    own = {name: surfaces[0] for name, surfaces in each_alone(model_set, members, matrix).items()}
-    return Subject(bars, instrument, spread, own)
+    spread = distribution(model_set, kind, members, matrix)
+    own = {name: surfaces[0] for name, surfaces in each_alone(model_set, kind, members, matrix).items()}
+    return Subject(bars, instrument, kind, spread, own)
 
 
 def answered(horizon=5, model_set=None, level=0.9, **parts):
@@ -110,7 +110,7 @@ def test_the_shown_weight_is_that_of_the_grid_horizon_nearest_below():
     for horizon, column in ((1, 0), (2, 1), (4, 1), (5, 2), (9, 2), (10, 3), (19, 3), (20, 4)):
         got = answered(horizon, model_set)
         weights = [member.weight for member in got.members]
-        assert weights == pytest.approx(model_set.weights[:, column].tolist())
+        assert weights == pytest.approx(model_set.calibration[STOCKS].weights[:, column].tolist())
 
 
 def test_a_members_target_is_its_own_median():
@@ -156,9 +156,9 @@ def test_data_are_stale_once_a_session_closed_after_the_last_bar():
 
 
 def test_a_probability_of_one_half_is_the_least_confident():
-    model_set = replace(
-        uncalibrated_set(), calibration=replace(uncalibrated_set().calibration, direction=np.zeros((20, 2)))
-    )
+    model_set = uncalibrated_set()
+    undecided = replace(model_set.calibration[STOCKS], direction=np.zeros((20, 2)))
+    model_set = replace(model_set, calibration={STOCKS: undecided})
     got = answered(model_set=model_set, mean=2.0)
     assert (got.probability_up, got.confidence) == (0.5, 0.5)
 

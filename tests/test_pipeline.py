@@ -2,112 +2,48 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.special import ndtri
 
-from answer import SHOWN_LEVELS
-from contracts import (
-    AssetClass,
-    Bars,
-    Floats,
-    Floats32,
-    Forecast,
-    ForecastRequest,
-    Instrument,
-    MemberSpec,
-    SourceHealth,
-    Timeframe,
-)
+from answer import NEEDS_RANGES, SHOWN_LEVELS
+from contracts import Bars, Floats, Forecast, ForecastRequest
 from ensemble.surface import at_level, surface
-from errors import DeepFinanceError, RunnerUnavailable, Timeout, UnknownModel, UnknownSymbol, UnusableSeries
+from errors import (
+    DeepFinanceError,
+    InvalidRequest,
+    RunnerUnavailable,
+    Timeout,
+    UnknownModel,
+    UnknownSymbol,
+    UnusableSeries,
+)
 from features.build import latest_inputs
-from features.spec import BARS_NEEDED
 from pipeline import Ports, forecast, forecast_many
-from tests.ensemble.model_sets import COVER_LEVELS, GRID, NAMES, made_up_set
-from tests.features.series import wandering_bars
+from tests.ensemble.model_sets import (
+    COVER_LEVELS,
+    EVERYONE,
+    GRID,
+    NAMES,
+    OTHERS_WITH_RANGES,
+    STOCKS,
+    STOCKS_WITH_RANGES,
+    made_up_set,
+    measured_row,
+    offsets_of,
+    set_with_ranges,
+)
+from tests.features.series import with_candles
+from tests.in_memory import KINDS, MemoryMarket, ReckoningRunner, Weekdays
 
 SET = made_up_set()
 NOW = datetime(2002, 3, 16, tzinfo=UTC)  # a Saturday, the day after the last bar of AAPL
-KINDS = {"AAPL": AssetClass.EQUITY, "MSFT": AssetClass.EQUITY, "^GSPC": AssetClass.INDEX, "BTC-USD": AssetClass.CRYPTO}
-
-
-@dataclass
-class MemoryMarket:
-    """Wandering prices of four symbols, and one that is too short."""
-
-    calls: list[str] = field(default_factory=list)
-    series: dict[str, Bars] = field(
-        default_factory=lambda: (
-            {symbol: wandering_bars(BARS_NEEDED + 5 * i, seed=i, symbol=symbol) for i, symbol in enumerate(KINDS)}
-            | {"SHORT": wandering_bars(40, symbol="SHORT")}
-        )
-    )
-
-    async def bars(self, symbol: str, timeframe: Timeframe) -> Bars:
-        self.calls.append(symbol)
-        await asyncio.sleep(0)
-        if symbol not in self.series:
-            raise UnknownSymbol(f"no source knows {symbol}")
-        return self.series[symbol]
-
-    def instrument(self, symbol: str) -> Instrument:
-        return Instrument(symbol, KINDS[symbol], "weekdays", "USD")
-
-    def symbols(self) -> Sequence[str]:
-        return list(self.series)
-
-    async def health(self) -> Sequence[SourceHealth]:
-        return []
-
-
-class Weekdays:
-    """Mondays to Fridays, but the 4th of July."""
-
-    def _trades(self, day: date) -> bool:
-        return day.weekday() < 5 and (day.month, day.day) != (7, 4)
-
-    def sessions_after(self, calendar: str, last: date, count: int) -> Sequence[date]:
-        days = (last + timedelta(days=i) for i in range(1, 10 * count + 10))
-        return [day for day in days if self._trades(day)][:count]
-
-    def last_completed_session(self, calendar: str, now: datetime) -> date:
-        return next(day for i in range(9) if self._trades(day := now.date() - timedelta(days=i)))
-
-    def sessions_between(self, calendar: str, first: date, last: date) -> int:
-        return sum(self._trades(first + timedelta(days=i)) for i in range((last - first).days + 1))
-
-
-@dataclass
-class ReckoningRunner:
-    """z quantiles that follow from the row alone: normal, its centre and width read from two of its columns."""
-
-    spec: MemberSpec
-    error: DeepFinanceError | None = None
-    batches: list[int] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-
-    async def predict(self, keys: Sequence[str], rows: Floats32) -> Floats:
-        assert rows.shape == (len(keys), self.spec.row_width)
-        self.keys.extend(keys)
-        self.batches.append(len(keys))
-        await asyncio.sleep(0)
-        if self.error:
-            raise self.error
-        place = NAMES.index(self.spec.name)
-        centre = 0.1 * np.tanh(rows[:, place].astype(np.float64)) + 0.02 * place
-        width = 1.0 + 0.1 * place + 0.05 * np.tanh(rows[:, 5].astype(np.float64))
-        per_horizon = 1.0 + 0.01 * np.arange(len(GRID.horizons))
-        normal = ndtri(np.asarray(GRID.levels))
-        quantiles: Floats = centre[:, None, None] + (width[:, None] * per_horizon)[..., None] * normal
-        return quantiles
+# AAPL has one bar more than its first forecast needs: nothing of the past corrects it, so its answer is known by hand.
 
 
 def ports(**errors):
@@ -126,24 +62,24 @@ async def ask_many(requests: Sequence[ForecastRequest], through=None):
 BROKEN = RunnerUnavailable("the model does not answer")
 
 
-async def expected_surface(symbol: str, alive: Sequence[str], weights: dict[str, Floats], offsets_of: int) -> Floats:
+async def expected_surface(symbol: str, alive: Sequence[str], weights: dict[str, Floats], mask: int) -> Floats:
     """(n_steps, n_levels) by hand from the members' answers."""
     matrix = latest_inputs([MemoryMarket().series[symbol]])
-    z = SET.calibration.offsets[offsets_of].copy()
+    z = offsets_of(SET, STOCKS, mask).copy()
     total = sum(weights[name] for name in alive)
     for name in alive:
         spec = SET.members[NAMES.index(name)]
-        rows = matrix.tabular if spec.takes == "tabular" else matrix.flat()
-        z += (weights[name] / total)[:, None] * (await ReckoningRunner(spec).predict(["x"], rows))[0]
+        answer = await ReckoningRunner(spec).predict(["x"], matrix.rows_for(spec.takes))
+        z += (weights[name] / total)[:, None] * answer[0]
     return surface(np.sort(z, axis=-1)[None], matrix.sigma, SET.grid)[0]
 
 
-PUBLISHED = dict(zip(NAMES, SET.weights, strict=True))
+PUBLISHED = dict(zip(NAMES, SET.calibration[STOCKS].weights, strict=True))
 
 
 async def test_an_answer_is_the_calibrated_blend_of_all_members_in_prices():
     got = await ask(ForecastRequest("AAPL", horizon=7))
-    expected = await expected_surface("AAPL", NAMES, PUBLISHED, -1)
+    expected = await expected_surface("AAPL", NAMES, PUBLISHED, EVERYONE)
     price = MemoryMarket().series["AAPL"].close[-1]
     assert got.current_price == price
     for level in SHOWN_LEVELS:
@@ -202,7 +138,9 @@ async def test_requests_alike_share_prices_and_model_calls():
     requests = [ForecastRequest(symbol, horizon) for symbol in ("AAPL", "MSFT") for horizon in (1, 5, 20)]
     await ask_many(requests, through)
     assert sorted(through.market.calls) == ["AAPL", "MSFT"]
-    assert [runner.batches for runner in through.runners.values()] == [[2]] * 3
+    for runner in through.runners.values():
+        assert runner.batches[0] == 2  # the forecasts; then what would have been forecast at each bar before
+        assert sorted(runner.batches[1:]) == [1, 6]
 
 
 async def test_a_batch_answers_exactly_what_one_by_one_answers():
@@ -225,8 +163,8 @@ async def test_a_batch_answers_exactly_what_one_by_one_answers():
 async def test_a_member_that_fails_is_named_and_the_rest_answer_with_their_own_calibration(failing):
     got = await ask(ForecastRequest("AAPL", horizon=7), **{failing: BROKEN})
     alive = [name for name in NAMES if name != failing]
-    subset = sum(2 ** NAMES.index(name) for name in alive) - 1
-    expected = await expected_surface("AAPL", alive, PUBLISHED, subset)
+    mask = sum(2 ** NAMES.index(name) for name in alive)
+    expected = await expected_surface("AAPL", alive, PUBLISHED, mask)
     twin = got.current_price * np.exp(at_level(expected[6], GRID.levels, 0.95))
     assert got.upper == pytest.approx(twin, rel=1e-12)
     assert got.degraded == (failing,)
@@ -241,8 +179,9 @@ async def test_a_member_that_fails_is_named_and_the_rest_answer_with_their_own_c
         assert members[name].status == "ok"
         assert members[name].weight == pytest.approx(PUBLISHED[name][column] / total)
     table = SET.evidence["equity"]
-    assert got.evidence.skill_vs_random_walk == table.skill[subset, 6]
-    assert got.evidence.p_value == table.p_value[subset, 6]
+    row = measured_row(table, mask)
+    assert got.evidence.skill_vs_random_walk == table.skill[row, 6]
+    assert got.evidence.p_value == table.p_value[row, 6]
 
 
 async def test_a_timeout_is_a_failure_too():
@@ -285,12 +224,15 @@ async def test_a_row_goes_by_the_name_of_the_bars_it_was_made_from():
     await ask_many([ForecastRequest("AAPL"), ForecastRequest("MSFT")], through)
     series = through.market.series
     for runner in through.runners.values():
-        assert runner.keys == [series["AAPL"].fingerprint, series["MSFT"].fingerprint]
+        names = [series["AAPL"].fingerprint, series["MSFT"].fingerprint]
+        assert runner.keys[:2] == names
+        assert {key.split("@")[0] for key in runner.keys[2:]} == set(names)
+        assert len(set(runner.keys)) == len(runner.keys) == 2 + 1 + 6  # no two rows by the same name
 
 
 async def test_a_single_model_answers_with_its_own_calibration():
     got = await ask(ForecastRequest("AAPL", horizon=7, models=("lstm",)))
-    expected = await expected_surface("AAPL", ["lstm"], PUBLISHED, 1)
+    expected = await expected_surface("AAPL", ["lstm"], PUBLISHED, 0b010)
     twin = got.current_price * np.exp(at_level(expected[6], GRID.levels, 0.05))
     assert got.lower == pytest.approx(twin, rel=1e-12)
     (member,) = got.members
@@ -303,7 +245,7 @@ async def test_the_callers_weights_are_used_and_shown():
     asked = {"xgboost": 3.0, "transformer": 1.0}
     got = await ask(ForecastRequest("AAPL", horizon=7, weights=asked))
     flat = {name: np.full(len(GRID.horizons), asked.get(name, 0.0)) for name in NAMES}
-    expected = await expected_surface("AAPL", NAMES, flat, -1)
+    expected = await expected_surface("AAPL", NAMES, flat, EVERYONE)
     twin = got.current_price * np.exp(at_level(expected[6], GRID.levels, 0.5))
     assert got.price_target == pytest.approx(twin, rel=1e-12)
     assert {member.model: member.weight for member in got.members} == {
@@ -376,11 +318,12 @@ async def test_evidence_is_read_for_the_horizon_the_level_the_kind_and_the_membe
     for symbol, kind in (("AAPL", "equity"), ("^GSPC", "index")):
         for level in (0.5, 0.9, 0.99):
             got = await ask(ForecastRequest(symbol, 4, models=("xgboost", "transformer"), confidence_level=level))
-            table, subset = SET.evidence[kind], 0b101 - 1
+            table = SET.evidence[kind]
+            row = measured_row(table, 0b101)
             at = COVER_LEVELS.tolist().index(level)
-            assert got.evidence.coverage == pytest.approx(table.coverage[subset, 3, at], abs=1e-12)
-            assert got.evidence.skill_vs_random_walk == table.skill[subset, 3]
-            assert got.evidence.p_value == table.p_value[subset, 3]
+            assert got.evidence.coverage == pytest.approx(table.coverage[row, 3, at], abs=1e-12)
+            assert got.evidence.skill_vs_random_walk == table.skill[row, 3]
+            assert got.evidence.p_value == table.p_value[row, 3]
             assert got.evidence.samples == table.samples[3]
             assert got.evidence.scope.startswith(f"{kind}: made up; members xgboost, transformer")
             assert got.evidence.window == table.window
@@ -403,9 +346,9 @@ async def test_nothing_measured_is_said_and_not_made_up():
 
 async def test_probability_and_confidence_are_the_recalibrated_ones():
     got = await ask(ForecastRequest("AAPL", 7))
-    (row,) = [await expected_surface("AAPL", NAMES, PUBLISHED, -1)]
+    (row,) = [await expected_surface("AAPL", NAMES, PUBLISHED, EVERYONE)]
     raw = 1 - np.interp(0.0, row[6], GRID.levels)
-    intercept, slope = SET.calibration.direction[6]
+    intercept, slope = SET.calibration[STOCKS].direction[6]
     twin = 1 / (1 + np.exp(-(intercept + slope * np.log(raw / (1 - raw)))))
     assert got.probability_up == pytest.approx(twin, abs=0.01)
     assert got.confidence == max(got.probability_up, 1 - got.probability_up)
@@ -429,3 +372,107 @@ async def test_adjusted_closes_make_the_forecast_and_the_traded_close_the_price(
     plain = await ask(ForecastRequest("AAPL"))
     assert got.current_price == 2 * plain.current_price
     assert got.price_target == pytest.approx(2 * plain.price_target, rel=1e-12)
+
+
+FOUR = set_with_ranges()
+
+
+def four_ports(*symbols: str):
+    """Ports of the set with har_range; these symbols have open, high, low and volume."""
+    market = MemoryMarket()
+    market.series |= {symbol: with_candles(market.series[symbol]) for symbol in symbols}
+    return Ports(market, Weekdays(), {spec.name: ReckoningRunner(spec) for spec in FOUR.members})
+
+
+async def ask_four(requests, through):
+    return await forecast_many(requests, ports=through, model_set=FOUR, now=NOW)
+
+
+async def test_a_member_that_the_bars_cannot_feed_is_left_out_and_named_with_the_reason():
+    through = four_ports()
+    (got,) = await ask_four([ForecastRequest("AAPL", 7)], through)
+    assert [member.status for member in got.members] == ["ok", "ok", "ok", "left_out"]
+    last = got.members[-1]
+    assert (last.model, last.weight, last.price_target) == ("har_range", 0.0, None)
+    assert last.error == NEEDS_RANGES == "needs open, high, low and volume, which these bars do not have"
+    assert got.degraded == ()
+    assert not through.runners["har_range"].batches
+    plain = await ask(ForecastRequest("AAPL", 7))
+    assert (got.quantiles, got.path, got.evidence.skill_vs_random_walk) == (
+        plain.quantiles,
+        plain.path,
+        plain.evidence.skill_vs_random_walk,
+    )
+
+
+async def test_a_member_that_nobody_asked_for_is_not_left_out():
+    (got,) = await ask_four([ForecastRequest("AAPL", models=("lstm",))], four_ports())
+    assert [member.model for member in got.members] == ["lstm"]
+
+
+async def test_naming_a_member_that_the_bars_cannot_feed_beside_others_leaves_it_out():
+    (got,) = await ask_four([ForecastRequest("AAPL", models=("lstm", "har_range"))], four_ports())
+    assert [(member.model, member.status, member.weight) for member in got.members] == [
+        ("lstm", "ok", 1.0),
+        ("har_range", "left_out", 0.0),
+    ]
+
+
+async def test_naming_only_members_that_the_bars_cannot_feed_is_an_invalid_request():
+    alone = ForecastRequest("AAPL", models=("har_range",))
+    with pytest.raises(InvalidRequest, match="har_range needs open, high, low and volume") as caught:
+        await forecast(alone, ports=four_ports(), model_set=FOUR, now=NOW)
+    assert caught.value.status == 422
+    assert [detail.field for detail in caught.value.details] == ["models"]
+
+
+async def test_in_a_batch_it_is_refused_for_the_series_without_ranges_alone_and_blames_no_other():
+    requests = [ForecastRequest(symbol, models=("har_range",)) for symbol in ("MSFT", "AAPL", "^GSPC")]
+    got = await ask_four(requests, four_ports("MSFT"))
+    assert [type(each) for each in got] == [Forecast, InvalidRequest, InvalidRequest]
+    for refused in got[1:]:
+        assert not any(symbol in refused.message for symbol in KINDS)
+
+
+@pytest.mark.parametrize(("symbol", "kind"), [("^GSPC", STOCKS_WITH_RANGES), ("BTC-USD", OTHERS_WITH_RANGES)])
+async def test_series_with_ranges_have_weights_of_their_own(symbol, kind):
+    (got,) = await ask_four([ForecastRequest(symbol, 7)], four_ports(symbol))
+    weights = FOUR.calibration[kind].weights[:, 2]
+    assert [member.model for member in got.members] == [*NAMES, "har_range"]
+    assert [member.weight for member in got.members] == pytest.approx((weights / weights.sum()).tolist())
+
+
+async def test_a_batch_of_all_kinds_answers_exactly_what_one_by_one_answers():
+    requests = [ForecastRequest(symbol, horizon) for symbol in KINDS for horizon in (1, 20)]
+    together = await ask_four(requests, four_ports("MSFT", "BTC-USD"))
+    alone = [(await ask_four([request], four_ports("MSFT", "BTC-USD")))[0] for request in requests]
+    assert together == alone
+    assert {len([m for m in each.members if m.status == "ok"]) for each in together} == {3, 4}
+
+
+async def test_one_request_among_kinds_that_share_nothing_reaches_each_member_with_rows_it_takes():
+    through = four_ports("MSFT")
+    await ask_four([ForecastRequest(symbol) for symbol in KINDS], through)
+    assert through.runners["har_range"].batches[0] == 1
+    assert through.runners["har_range"].keys[0] == through.market.series["MSFT"].fingerprint
+
+
+async def test_members_that_use_ranges_are_not_in_evidence_that_was_measured_on_closes():
+    (got,) = await ask_four([ForecastRequest("MSFT", 4)], four_ports("MSFT"))
+    table = FOUR.evidence["equity"]
+    assert got.evidence.skill_vs_random_walk == table.skill[measured_row(table, EVERYONE), 3]
+    assert got.evidence.scope.endswith("without har_range, for which no prices of that time are at hand")
+
+
+async def test_of_crypto_no_drift_is_assumed():
+    neutral = {kind: replace(each, rates=np.zeros(2)) for kind, each in SET.calibration.items()}
+    got = await forecast(
+        ForecastRequest("BTC-USD", 20), ports=ports(), model_set=replace(SET, calibration=neutral), now=NOW
+    )
+    assert got.price_target == got.current_price
+    assert got.expected_return == 0.0
+    assert [step.median for step in got.path] == [got.current_price] * 20
+    assert got.probability_up == pytest.approx(0.5, abs=1e-12)
+    assert [member.price_target for member in got.members] == [got.current_price] * 3
+    share = await ask(ForecastRequest("AAPL", 20))
+    assert share.price_target != share.current_price

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from contracts import Bars, Floats, Times
@@ -35,3 +37,19 @@ def made_bars(close: Floats, symbol: str = "AAPL", times: Times | None = None) -
 
 def wandering_bars(n_bars: int, seed: int = 1, symbol: str = "AAPL", volatility: float = 0.01) -> Bars:
     return made_bars(closes_from(returns_like_prices(n_bars, seed, volatility)), symbol)
+
+
+def with_candles(bars: Bars, seed: int = 0) -> Bars:
+    """The same closes with open, high, low and volume; the first bars of a longer series are those of a shorter one."""
+    noise = np.random.default_rng(seed).standard_normal((len(bars), 4))
+    opening = np.concatenate([bars.close[:1], bars.close[:-1]]) * np.exp(0.003 * noise[:, 0])
+    high = np.maximum(opening, bars.close) * np.exp(0.004 * np.abs(noise[:, 1]))
+    low = np.minimum(opening, bars.close) * np.exp(-0.004 * np.abs(noise[:, 2]))
+    return replace(bars, open=opening, high=high, low=low, volume=np.exp(12 + 0.4 * noise[:, 3]), fingerprint="")
+
+
+def first_bars(bars: Bars, count: int) -> Bars:
+    """What there was after so many bars."""
+    columns = {name: getattr(bars, name) for name in ("open", "high", "low", "adj_close", "volume")}
+    kept = {name: None if column is None else column[:count].copy() for name, column in columns.items()}
+    return replace(bars, times=bars.times[:count].copy(), close=bars.close[:count].copy(), fingerprint="", **kept)
