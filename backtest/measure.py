@@ -101,14 +101,15 @@ def against(scored: Scored, baseline: str, column: int, horizon: int) -> tuple[f
 
 @dataclass(frozen=True, slots=True)
 class DirectionScore:
-    """How well the sign is told: share of rises, share of right calls with its standard error and its t against
-    calling every one a rise, Brier score with its gain over ``base_rate``, the p-value of that gain, and the
+    """How well the sign is told: share of rises, share of right calls with its standard error, t and p-value of these
+    against calling every one a rise, Brier score with its gain over ``base_rate``, the p-value of that gain, and the
     calibration error of the confidence."""
 
     up_share: float
     accuracy: float
     accuracy_error: float
     t_vs_always_up: float
+    p_vs_always_up: float
     brier: float
     brier_gain: float
     p_value: float
@@ -122,11 +123,13 @@ def direction_score(scored: Scored, column: int, horizon: int, base_rate: float)
     right = ((probability >= 0.5) == (up > 0)).astype(float)
     ours, reference = (probability - up) ** 2, (base_rate - up) ** 2
     _, p_value = diebold_mariano(reference - ours, scored.origins[known], horizon)
+    calls = diebold_mariano(right - up, scored.origins[known], horizon)
     return DirectionScore(
         up_share=float(up.mean()),
         accuracy=float(right.mean()),
         accuracy_error=standard_error(right, scored.origins[known], horizon),
-        t_vs_always_up=diebold_mariano(right - up, scored.origins[known], horizon)[0],
+        t_vs_always_up=calls[0],
+        p_vs_always_up=calls[1],
         brier=float(ours.mean()),
         brier_gain=float(1.0 - ours.mean() / reference.mean()),
         p_value=p_value,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -80,10 +80,12 @@ def evaluate(
 
 def result_of(found: Evaluation, model_set: ModelSet, window: Window, horizons: Sequence[int]) -> dict[str, Any]:
     """What goes into the JSON; see docs/evaluation.md."""
+    manifest = cast(Mapping[str, Any], model_set.manifest)
     return {
         "models_version": model_set.version,
         "window": [window.start.isoformat(), window.end.isoformat()],
-        "model_windows": model_set.manifest.get("windows", {}),
+        "model_windows": manifest.get("windows", {}),
+        "trained_on": sorted(manifest.get("data", {})),
         "horizons": list(horizons),
         "symbols": {part.symbol: str(part.asset_class) for part in found.parts},
         "left_out": found.left_out,

@@ -24,8 +24,8 @@ TITLES = {
     "gjr": "GJR-t",
     "fhs": "FHS",
 }
-# A difference is named when |t| is at least this; see docs/evaluation.md on what t is worth at long horizons.
-TELLING = 2.0
+# A difference is called one when chance alone would show it less often than this.
+TELLING = 0.05
 FANNED_SYMBOLS = 3
 MOST_SYMBOLS_DRAWN = 60
 
@@ -50,10 +50,24 @@ def report_html(result: Mapping[str, Any], fans: Sequence[Fan]) -> str:
         result=result,
         groups=groups,
         references=references,
+        warnings=warnings_of(result),
         verdicts=[verdict(row) for row in pooled],
         per_symbol={name: _measured(rows) for name, rows in result["per_symbol"].items()},
         drawings={name: Markup(drawing) for name, drawing in _drawings(result, fans, references).items()},
     )
+
+
+def warnings_of(result: Mapping[str, Any]) -> list[str]:
+    """What keeps the scores from being out of sample, or the symbols from being unseen, in sentences."""
+    start, end = result["window"]
+    found = [
+        f"The scored window overlaps the {name} window of the set ({first} to {last}): not out of sample there."
+        for name, (first, last) in result["model_windows"].items()
+        if name in ("training", "calibration") and start <= last and first <= end
+    ]
+    if seen := sorted(set(result["symbols"]) & set(result["trained_on"])):
+        found.append(f"Earlier prices of {', '.join(seen)} were in the training of the set; the others are unseen.")
+    return found
 
 
 def verdict(row: Row) -> str:
@@ -127,19 +141,20 @@ def _measured(rows: Sequence[Row]) -> list[Row]:
 
 
 def _compared(row: Row, key: str) -> str:
-    skill, statistic = row[f"skill_vs_{key}"], row[f"t_vs_{key}"]
-    if abs(statistic) < TELLING:
-        return f"not told apart from {TITLES[key]} (skill {_signed(skill)} %, t {statistic:.1f})"
-    return f"{'better' if skill > 0 else 'worse'} than {TITLES[key]} by {_percent(abs(skill))} % (t {statistic:.1f})"
+    skill, figures = row[f"skill_vs_{key}"], f"t {row[f't_vs_{key}']:.1f}, {_p_value(row[f'p_vs_{key}'])}"
+    if row[f"p_vs_{key}"] >= TELLING:
+        return f"not told apart from {TITLES[key]} (skill {_signed(skill)} %, {figures})"
+    return f"{'better' if skill > 0 else 'worse'} than {TITLES[key]} by {_percent(abs(skill))} % ({figures})"
 
 
 def _sign_words(row: Row) -> str:
     """An edge must show both in the probability, against the base rate, and in the calls, against always-up."""
     figures = (
         f"the sign was right {_percent(row['direction'])} ± {_percent(2 * row['direction_se'])} % of the time, "
-        f"always-up {_percent(row['always_up'])} % (t of the difference {row['t_vs_always_up']:.1f})"
+        f"always-up {_percent(row['always_up'])} % (difference {_p_value(row['p_vs_always_up'])})"
     )
-    edge = row["brier_gain"] > 0 and row["brier_gain_p"] < 0.05 and row["t_vs_always_up"] >= TELLING
+    calls = row["direction"] > row["always_up"] and row["p_vs_always_up"] < TELLING
+    edge = calls and row["brier_gain"] > 0 and row["brier_gain_p"] < TELLING
     return f"{'An' if edge else 'No'} edge in direction: {figures}."
 
 
@@ -155,11 +170,16 @@ def _signed(value: float | None, digits: int = 1) -> str:
     return cell(value, 100, f"+.{digits}f")
 
 
-def _telling(statistic: float | None) -> str:
+def _p_value(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
+
+
+def _telling(row: Row, key: str) -> str:
     """Class of a cell: better, worse, or neither."""
-    if statistic is None or abs(statistic) < TELLING:
+    p_value = row[f"p_vs_{key}"]
+    if p_value is None or p_value >= TELLING:
         return "even"
-    return "better" if statistic > 0 else "worse"
+    return "better" if row[f"skill_vs_{key}"] > 0 else "worse"
 
 
 assert set(TITLES) == set(REFERENCES)

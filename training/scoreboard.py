@@ -68,6 +68,7 @@ _SIGN = {
     "direction": "accuracy",
     "direction_se": "accuracy_error",
     "t_vs_always_up": "t_vs_always_up",
+    "p_vs_always_up": "p_vs_always_up",
     "always_up": "up_share",
     "brier": "brier",
     "brier_gain": "brier_gain",

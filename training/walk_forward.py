@@ -67,7 +67,7 @@ def scoreboard(parts: Sequence[Part], horizons: Sequence[int]) -> dict[str, Any]
     classes = sorted({part.asset_class for part in parts})
     years = sorted({int(year) for part in parts for year in _years(part)})
     return {
-        "pooled": _rows(parts, horizons),
+        "pooled": _rows(parts, horizons) if parts else [],
         "by_asset_class": {
             str(kind): _rows([part for part in parts if part.asset_class is kind], horizons) for kind in classes
         },
