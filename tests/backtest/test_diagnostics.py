@@ -44,7 +44,8 @@ def test_what_is_not_known_is_in_no_diagnosis():
 
 
 def test_pit_of_a_right_forecast_is_flat_and_of_a_narrow_one_is_not():
-    outcomes = RNG.standard_normal((20_000, 1))
+    rng = np.random.default_rng(31)
+    outcomes = rng.standard_normal((20_000, 1))
     levels = np.broadcast_to(ndtri(np.array(LEVELS)), (20_000, 1, len(LEVELS)))
     right, narrow = (
         pit_histogram(diagnose(outcomes, levels * scale, LEVELS, np.array([1.0])).pit[:, 0]) for scale in (1.0, 0.6)
@@ -83,9 +84,10 @@ def test_chosen_forecasts_are_scored_alone():
 
 def test_skill_and_its_test_agree_in_sign_when_days_differ_in_symbols():
     """One symbol trades every day and gains little; nine more, on weekdays, lose: the mean over days would gain."""
+    rng = np.random.default_rng(32)
     days = np.concatenate([DAYS, np.repeat(DAYS[::5], 9)])
     difference = np.concatenate([np.full(N, 0.5), np.full(9 * len(DAYS[::5]), -0.4)])
-    difference = difference + 0.01 * RNG.standard_normal(len(difference))
+    difference = difference + 0.01 * rng.standard_normal(len(difference))
     reference = np.full(len(difference), 3.0)
     statistic, _ = diebold_mariano(difference, days, 1)
     assert skill(reference - difference, reference) < 0
@@ -95,10 +97,11 @@ def test_skill_and_its_test_agree_in_sign_when_days_differ_in_symbols():
 @pytest.mark.statistical
 def test_the_standard_error_counts_symbols_of_a_day_and_overlap():
     """Against the spread of the mean over many made-up histories: 10 symbols that share a day, sums of 5 days."""
+    rng = np.random.default_rng(33)
     means, errors = [], []
     days = np.repeat(np.datetime64("2020-01-01") + np.arange(500), 10)
     for _ in range(200):
-        shared = RNG.standard_normal((504, 1)) + RNG.standard_normal((504, 10))
+        shared = rng.standard_normal((504, 1)) + rng.standard_normal((504, 10))
         sums = np.lib.stride_tricks.sliding_window_view(shared, 5, axis=0).sum(axis=-1)
         values = (sums.ravel() > 0).astype(float)
         means.append(values.mean())
@@ -115,8 +118,9 @@ def test_equal_probabilities_share_a_bin():
 
 
 def test_reliability_is_counted_bin_by_bin():
-    probability = RNG.uniform(0.5, 0.7, N)
-    happened = (RNG.random(N) < probability).astype(float)
+    rng = np.random.default_rng(34)
+    probability = rng.uniform(0.5, 0.7, N)
+    happened = (rng.random(N) < probability).astype(float)
     bins = reliability(probability, happened, DAYS, 1)
     order = np.argsort(probability)
     assert [part.n for part in bins] == [40] * 10
@@ -136,7 +140,8 @@ def test_log_score_is_the_likelihood():
 
 
 def test_always_up_is_the_reference_of_the_calls():
-    outcomes = np.where(RNG.random((N, 1)) < 0.55, 0.01, -0.01)
+    rng = np.random.default_rng(35)
+    outcomes = np.where(rng.random((N, 1)) < 0.65, 0.01, -0.01)
     up = outcomes[:, 0] > 0
     for probability, sign in ((np.full(N, 0.7), 0.0), (np.where(up, 0.7, 0.3), 1.0), (np.full(N, 0.3), -1.0)):
         scored = score_forecasts(DAYS, outcomes, SURFACES[:, :1], LEVELS, probability[:, None], {})
