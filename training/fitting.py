@@ -19,7 +19,7 @@ from training.history import History
 from training.mapped import read_histories, write_histories
 from training.members import MEMBERS, MemberPlan, fit_member
 from training.plan import Plan
-from training.progress import CONSOLE
+from training.progress import say
 from training.resume import Losses, Staging, finish, finished, inputs_of
 
 WORKERS = 2
@@ -123,7 +123,7 @@ def _rows_to_learn_from(member: MemberPlan, teachers: Sequence[History], plan: P
 def _is_finished(job: Job) -> bool:
     if finished(job.path, job.inputs) is None:
         return False
-    CONSOLE.print(f"{job.member.name}: finished by an earlier run from the same inputs, used again")
+    say(f"{job.member.name}: finished by an earlier run from the same inputs, used again")
     return True
 
 
@@ -165,9 +165,9 @@ def _fit(job: Job, known: Sequence[History], plan: Plan) -> None:
     def report(epoch: int, loss: float, held_out: float) -> None:
         losses.append((epoch, loss, held_out))
         seconds = time.perf_counter() - began
-        CONSOLE.print(f"{job.member.name}: epoch {epoch}, loss {loss:.5f}, held out {held_out:.5f}, {seconds:.0f} s")
+        say(f"{job.member.name}: epoch {epoch}, loss {loss:.5f}, held out {held_out:.5f}, {seconds:.0f} s")
 
     part = job.path.with_name(f"part-{job.path.name}")
     fit_member(job.member, [known[i] for i in job.teachers], plan, part, report)
     finish(part, job.path, job.inputs, losses)
-    CONSOLE.print(f"{job.member.name}: fitted on {len(job.teachers)} series in {time.perf_counter() - began:.0f} s")
+    say(f"{job.member.name}: fitted on {len(job.teachers)} series in {time.perf_counter() - began:.0f} s")

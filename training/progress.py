@@ -11,6 +11,11 @@ from rich.console import Console
 CONSOLE = Console(highlight=False)
 
 
+def say(text: str) -> None:
+    """A line as it is: no markup is read in it, and no line break is put into it."""
+    CONSOLE.print(text, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def step(what: str) -> Iterator[None]:
     """Announce a step, and how long it took."""

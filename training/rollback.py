@@ -9,7 +9,7 @@ from pathlib import Path
 from errors import ArtefactError
 from runners.artefact import read_manifest, verify_model_set
 from settings import model_set_folder
-from training.progress import CONSOLE
+from training.progress import say
 from training.swap import previous_of, roll_back
 
 
@@ -21,12 +21,12 @@ def main() -> int:
     try:
         verify_model_set(previous_of(target))
     except (ArtefactError, KeyError, TypeError) as error:
-        CONSOLE.print(f"{previous_of(target)} cannot be served, nothing was changed: {error}", markup=False)
+        say(f"{previous_of(target)} cannot be served, nothing was changed: {error}")
         return 1
     roll_back(target)
-    CONSOLE.print(f"the next start serves {version_in(target)} from {target}", markup=False)
+    say(f"the next start serves {version_in(target)} from {target}")
     if previous_of(target).exists():
-        CONSOLE.print(f"kept to roll back to: {version_in(previous_of(target))}", markup=False)
+        say(f"kept to roll back to: {version_in(previous_of(target))}")
     return 0
 
 

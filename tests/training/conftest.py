@@ -1,4 +1,4 @@
-"""A whole run on made-up prices: three shares and an index that ends before the evidence window, as the bundled do."""
+"""A whole run on made-up prices: three shares with closes alone, and an index with open, high, low and volume."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from backtest.splits import Window
 from contracts import Bars, ModelSet
 from tests.features.series import made_bars, wandering_bars
 from training.history import History, history_of
+from training.members import MEMBERS
 from training.plan import Plan, Windows
 from training.run import train
 
@@ -24,11 +25,13 @@ WINDOWS = Windows(
     evidence=Window(date(2004, 1, 1), date(2004, 10, 29)),
 )
 PLAN = Plan(windows=WINDOWS, fast=True)
+QUICK = tuple(member for member in MEMBERS if member.name in ("har", "har_range"))
+"""Members that are fitted in no time."""
 
 
 def universe() -> list[Bars]:
     shares = [wandering_bars(1000, seed, symbol) for seed, symbol in enumerate(("AAA", "BBB", "CCC"))]
-    return [*shares, with_ranges(wandering_bars(783, 9, "^GSPC"))]
+    return [*shares, with_ranges(wandering_bars(1000, 9, "^GSPC"))]
 
 
 def with_ranges(bars: Bars) -> Bars:
@@ -63,3 +66,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     target = tmp_path_factory.mktemp("trained") / "current"
     histories = histories_of(universe())
     return Run(histories, train(histories, [], PLAN, target, workers=0)[0], target)
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same with QUICK alone."""
+    target = tmp_path_factory.mktemp("quick") / "current"
+    histories = histories_of(universe())
+    return Run(histories, train(histories, [], PLAN, target, members=QUICK, workers=0)[0], target)

@@ -17,7 +17,7 @@ from features.spec import FEATURE_NAMES, fingerprint
 from runners.artefact import read_manifest, verify_model_set
 from runners.model_set import load_model_set
 from tests.features.series import wandering_bars
-from tests.training.conftest import PLAN, WINDOWS, Run, changed_after, histories_of, universe, with_ranges
+from tests.training.conftest import PLAN, QUICK, WINDOWS, Run, changed_after, histories_of, universe, with_ranges
 from training import fitting, rollback, swap
 from training import run as run_module
 from training.champion import Verdict
@@ -28,7 +28,6 @@ from training.resume import finished, inputs_of, staging_for, stamp_of
 from training.run import train
 from training.swap import exchange, previous_of, put_in_place, roll_back
 
-QUICK = tuple(member for member in MEMBERS if member.name in ("har", "har_range"))
 HAR = QUICK[:1]
 REFUSED = Verdict(False, "worse", "20041029-0000000000")
 
@@ -44,14 +43,6 @@ def staging_of(target: Path) -> Path:
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "store" / "current"
-
-
-@pytest.fixture(scope="session")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A published set of two members that are fitted in no time."""
-    folder = tmp_path_factory.mktemp("quick") / "current"
-    histories = histories_of(universe())
-    return Run(histories, train(histories, [], PLAN, folder, members=QUICK, workers=0)[0], folder)
 
 
 # What is published
