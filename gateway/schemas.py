@@ -146,7 +146,9 @@ class Breakdown(Body):
     historical_skill: Probability | None = Field(
         description="Measured skill at this horizon; null where none was measured.", examples=[0.5]
     )
-    data_quality: Probability = Field(description="Completeness and freshness of the bars.", examples=[1.0])
+    data_quality: Probability = Field(
+        description="Share of the sessions in the input window that have a checked bar.", examples=[1.0]
+    )
     regime: Probability = Field(description="How ordinary current volatility is.", examples=[0.7])
 
 
@@ -162,7 +164,7 @@ class EvidenceBody(Body):
         examples=[0.02],
     )
     p_value: Probability | None = Field(
-        description="Two-sided Diebold-Mariano p-value of that difference.", examples=[0.003]
+        description="Two-sided p-value of that difference, robust to overlap.", examples=[0.003]
     )
     beats_random_walk: bool = Field(description="True only where the difference is significant.")
     window: tuple[datetime.date, datetime.date] | None = Field(
@@ -172,15 +174,15 @@ class EvidenceBody(Body):
     up_share: Probability | None = Field(default=None, description="Share of outcomes that went up.")
     direction_accuracy: Probability | None = Field(default=None, description="Share of signs that were right.")
     direction_p_value: Probability | None = Field(
-        default=None, description="p-value of that share against always saying the more common sign."
+        default=None, description="p-value of the Brier score's difference from always saying the base rate."
     )
     direction_edge: bool = Field(
-        default=False, description="True where the sign can be told better than that, with significance."
+        default=False, description="True where the sign is told better than by the base rate, with significance."
     )
 
 
 class DroppedBar(Body):
-    """A bar that was not used, or a run of missing sessions."""
+    """A bar that was not used."""
 
     time: str = Field(description="Date, or ISO 8601 time.", examples=["2020-03-09"])
     problem: str = Field(description="What is wrong with it.", examples=["high below low"])
@@ -220,7 +222,7 @@ class PredictResponse(Body):
     evidence: EvidenceBody
     data: DataBody
     models_version: str = Field(description="Version of the model set.")
-    degraded: list[str] = Field(description="Models that failed; the interval is wider for it.")
+    degraded: list[str] = Field(description="Models that failed; interval and evidence are those of the rest.")
     cached: bool = Field(description="True when the same forecast was made before and is given again.")
     notes: list[str] = Field(default=[], description="Remarks that belong to this forecast, in words.")
     explanation: ExplanationBody | None = Field(default=None, description="Only where `explain` asked for it.")
