@@ -110,6 +110,15 @@ def test_parameters_fitted_on_the_future_are_caught(monkeypatch):
         assert_no_look_ahead()
 
 
+def test_returns_older_than_the_window_are_not_fitted(monkeypatch):
+    monkeypatch.setattr(garch, "LONGEST_FIT", 600)
+    changed = CLOSES.copy()
+    changed[:100] = 50 * np.exp(0.2 * np.random.default_rng(2).standard_normal(100))
+    for row, same in ((760, True), (520, False)):
+        ours, theirs = (references(closes, np.array([row])).quantiles["gjr"] for closes in (CLOSES, changed))
+        assert np.array_equal(ours, theirs) == same
+
+
 def test_the_last_bar_is_seen():
     changed = CLOSES.copy()
     changed[760] *= 1.2
@@ -151,8 +160,8 @@ def test_a_failed_fit_is_reported_and_the_one_before_goes_on(monkeypatch):
     monkeypatch.setattr(garch, "fit_garch", failing)
     found = references(CLOSES)
     assert found.problems == (
-        "GARCH on the first 750 returns: the optimiser stopped with code 8; the fit of the year before is used",
-        "GJR on the first 750 returns: the optimiser stopped with code 8; the fit of the year before is used",
+        "GARCH at bar 750: the optimiser stopped with code 8; the fit of the year before is used",
+        "GJR at bar 750: the optimiser stopped with code 8; the fit of the year before is used",
     )
     assert all(np.isfinite(each).all() for each in found.quantiles.values())
 
@@ -167,7 +176,7 @@ def test_a_failed_first_fit_leaves_its_year_out(monkeypatch):
 
     monkeypatch.setattr(garch, "fit_garch", failing)
     found = references(CLOSES)
-    assert found.problems == ("GJR on the first 500 returns: a parameter is not finite; that year is left out",)
+    assert found.problems == ("GJR at bar 500: a parameter is not finite; that year is left out",)
     assert np.isnan(found.quantiles["gjr"]).all(axis=(1, 2)).tolist() == [True, True, False, False]
     assert np.isfinite(found.quantiles["garch"]).all()
 

@@ -161,7 +161,7 @@ def test_failed_fits_are_told(folder, monkeypatch):
 
     monkeypatch.setattr("backtest.garch.fit_garch", failing)
     found = evaluate(FilesSource(folder), MODEL_SET, folder, WINDOW, HORIZONS)
-    assert any(problem.startswith("AAA: GARCH on the first 500 returns") for problem in found.problems)
+    assert any(problem.startswith("AAA: GARCH at bar 500") for problem in found.problems)
     assert scoreboard(found.parts, HORIZONS)["pooled"][0]["skill_vs_garch"] is None
     assert isinstance(found, Evaluation)
 
