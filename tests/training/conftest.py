@@ -12,7 +12,7 @@ import pytest
 
 from backtest.splits import Window
 from contracts import Bars, ModelSet
-from tests.features.series import made_bars, wandering_bars
+from tests.features.series import wandering_bars
 from training.history import History, history_of
 from training.members import MEMBERS
 from training.plan import Plan, Windows
@@ -48,10 +48,11 @@ def histories_of(universe: Sequence[Bars]) -> list[History]:
 
 def changed_after(bars: Bars, last: date) -> Bars:
     """The same prices up to that day, and others afterwards."""
-    close = bars.close.copy()
     later = bars.times > np.datetime64(last)
-    close[later] *= np.exp(np.linspace(0.3, -1.5, int(later.sum())))
-    return made_bars(close, bars.symbol)
+    factor = np.ones(len(bars))
+    factor[later] = np.exp(np.linspace(0.3, -1.5, int(later.sum())))
+    scaled = {name: getattr(bars, name) * factor for name in ("open", "high", "low") if bars.has_ranges}
+    return replace(bars, close=bars.close * factor, fingerprint="", **scaled)
 
 
 @dataclass(frozen=True)

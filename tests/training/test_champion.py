@@ -20,7 +20,7 @@ from training import champion
 from training.champion import Comparison, Verdict, compare, decide, judge
 from training.evidence import scored_history, weighted_only
 from training.predictions import predictor
-from training.publish import Sources, write_set
+from training.publish import Scores, Sources, write_set
 
 
 def together(gain: float, t: float) -> Comparison:
@@ -70,7 +70,7 @@ def published(quick: Run, tmp_path: Path) -> Callable[[ModelSet], tuple[ModelSet
     def write(model_set: ModelSet) -> tuple[ModelSet, Path]:
         folder = tmp_path / "current"
         sources = Sources(quick.histories, [], {}, {})
-        return write_set(folder, quick.folder, model_set, sources, PLAN, {}, {}), folder
+        return write_set(folder, quick.folder, model_set, sources, PLAN, Scores({}, {}), {}), folder
 
     return write
 

@@ -16,13 +16,13 @@ from ensemble.distribution import distribution
 from features.build import latest_inputs
 from tests.features.series import made_bars
 from tests.training.conftest import PLAN, WINDOWS, changed_after, histories_of, universe
-from training.calibrate import calibrate
 from training.evidence import base_rates, baseline_quantiles, scored_history
 from training.fit_network import _base, _rows, quantile_loss
 from training.fit_xgboost import training_rows
 from training.history import history_of, load_histories
 from training.plan import HORIZON_WEIGHTS
 from training.predictions import predictor
+from training.run import _calibrated
 
 LAST_DAY = WINDOWS.training.end
 SHARES = universe()[:3]
@@ -92,33 +92,45 @@ def calibrated(run, bars):
     histories = histories_of(bars)
     predict = predictor(run.model_set.members, PLAN.grid, run.folder)
     answers = [predict(history.matrix) for history in histories]
-    return calibrate(histories, answers, run.model_set.members, PLAN), histories, answers
+    pairs = list(zip(histories, answers, strict=True))
+    return _calibrated(pairs, run.model_set.members, PLAN), histories, answers
+
+
+def assert_same_calibration(left, right):
+    for kind in left.calibration:
+        for name in Calibration.__dataclass_fields__:
+            assert_array_equal(getattr(left.calibration[kind], name), getattr(right.calibration[kind], name))
 
 
 def test_calibration_uses_nothing_later_than_its_window(run):
-    again, *_ = calibrated(run, SHARES)
-    assert_array_equal(again.weights, run.model_set.weights)
-    other, *_ = calibrated(run, [changed_after(each, WINDOWS.calibration.end) for each in SHARES])
-    assert_array_equal(other.weights, again.weights)
-    for name in Calibration.__dataclass_fields__:
-        assert_array_equal(getattr(other.calibration, name), getattr(again.calibration, name))
+    again, *_ = calibrated(run, universe())
+    assert_same_calibration(again, run.model_set)
+    other, *_ = calibrated(run, [changed_after(each, WINDOWS.calibration.end) for each in universe()])
+    assert_same_calibration(again, other)
 
 
 def test_calibration_reads_its_window(run):
-    again, *_ = calibrated(run, SHARES)
-    other, *_ = calibrated(run, [changed_after(each, WINDOWS.training.end) for each in SHARES])
-    assert (other.calibration.offsets != again.calibration.offsets).mean() > 0.9
+    again, *_ = calibrated(run, universe())
+    other, *_ = calibrated(run, [changed_after(each, WINDOWS.training.end) for each in universe()])
+    ours, theirs = (each.calibration["stocks"] for each in (again, other))
+    for name in ("xgboost", "har"):
+        rows = [each.masks.tolist().index(again.mask([name])) for each in (ours, theirs)]
+        assert (ours.offsets[rows[0]] != theirs.offsets[rows[1]]).mean() > 0.9
 
 
 def test_each_subset_has_the_offsets_of_its_own_blend(run):
     model_set, histories, answers = calibrated(run, SHARES)
+    fitted = model_set.calibration["stocks"]
     inside = [history.inside(WINDOWS.calibration, PLAN.grid.horizons)[:, 3] for history in histories]
     outcomes = np.concatenate([history.z(PLAN.grid)[at, 3] for history, at in zip(histories, inside, strict=True)])
-    for names in (("lstm",), ("xgboost", "transformer"), model_set.names):
-        weights = np.array([model_set.weights[model_set.names.index(name)] for name in names])
+    for names in (("har",), ("xgboost", "transformer"), model_set.weighted("stocks")):
+        weights = np.array([fitted.weights[model_set.names.index(name)] for name in names])
+        if not weights.any():
+            continue
         members = [np.concatenate([each[name][at] for each, at in zip(answers, inside, strict=True)]) for name in names]
         twin = fit_offsets(outcomes, blend(members, weights / weights.sum(axis=0))[:, 3], PLAN.grid.levels)
-        assert_allclose(model_set.calibration.offsets[model_set.subset(names), 3], twin, rtol=0, atol=1e-12)
+        row = fitted.masks.tolist().index(model_set.mask(names))
+        assert_allclose(fitted.offsets[row, 3], twin, rtol=0, atol=1e-12)
 
 
 def test_base_rates_are_counted_before_the_window_opens():
@@ -149,11 +161,11 @@ def test_baselines_of_a_history_see_no_future():
 def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit(run):
     (history,) = histories_of(SHARES[:1])
     predict = predictor(run.model_set.members, PLAN.grid, run.folder)
-    evaluated = distribution(run.model_set, predict(history.matrix), history.matrix)
+    evaluated = distribution(run.model_set, "stocks", predict(history.matrix), history.matrix)
     for i in (0, 123, len(history.matrix) - 1):
         seen = made_bars(SHARES[0].close[: history.rows[i] + 1])
         matrix = latest_inputs([seen])
-        served = distribution(run.model_set, predict(matrix), matrix)
+        served = distribution(run.model_set, "stocks", predict(matrix), matrix)
         assert_array_equal(served.surfaces[0], evaluated.surfaces[i])
         assert_array_equal(served.probability_up[0], evaluated.probability_up[i])
 
