@@ -90,7 +90,7 @@ def fan_charts(fans: Sequence[Fan]) -> str:
         draw_fan(each, (fan.past_times, fan.past), fan.times, fan.quantiles, fan.came)
         each.set_title(f"{fan.symbol}, {fan.past_times[-1].astype('datetime64[D]')} ({fan.mood})")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return svg(figure)
 
 
@@ -107,7 +107,7 @@ def coverage_chart(rows: Sequence[Row]) -> str:
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set_xticks(places, [_bars(row) for row in rows])
     axes.set_ylabel("points above what was stated")
-    figure.legend(loc="outside right upper", title="interval")
+    figure.legend(loc="outside right upper", title="interval", frameon=False)
     return svg(figure)
 
 
@@ -142,7 +142,7 @@ def reliability_chart(rows: Sequence[Row]) -> str:
         each.set_title(f"{_bars(row)}, ECE {row['ece']:.3f}")
         each.set_xlabel("stated confidence, %")
         each.set_ylabel("sign right, %")
-        each.legend(loc="upper left")
+        each.legend(loc="upper left", frameon=False)
     return svg(figure)
 
 
@@ -163,7 +163,7 @@ def yearly_chart(by_year: Mapping[str, Sequence[Row]], references: Mapping[str, 
         each.set_xticks(places, list(by_year))
         each.set_title(f"skill against {title}, %")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return svg(figure)
 
 

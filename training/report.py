@@ -101,7 +101,7 @@ def fan_chart(forecast: Mapping[str, Any], closes: Sequence[tuple[date, float]],
         f"model set {forecast['models_version']}"
     )
     axes.set_ylabel(f"price, {forecast['currency']}" if forecast.get("currency") else "price")
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     charts.dates_along(axes)
     charts.price_axis(axes)
     with matplotlib.rc_context(charts.STYLE):
