@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contracts import AssetClass, Calibration, Floats, MemberSpec, ModelSet, kind_of
+from contracts import AssetClass, Calibration, Floats, MemberSpec, ModelSet, Times, kind_of
 from ensemble.combine import blend, usable_weights
 from ensemble.conformal import fit_offsets
 from ensemble.direction import fit_recalibration, raw_probability_up
@@ -20,6 +20,7 @@ from ensemble.distribution import distribution, recent_corrections
 from ensemble.weights import fit_weights
 from training.history import History
 from training.plan import Plan
+from training.selection import useful_members
 
 REGIME_POINTS = 101
 # Steps of the correction by recent outcomes: of the scale, of each quantile. Where no drift is assumed and nothing was
@@ -35,11 +36,13 @@ Answers = Mapping[str, Floats]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Calibration rows of several symbols: each member's (n, H, Q) z quantiles, and (n, H) outcomes, NaN if purged."""
+    """Calibration rows of several symbols: each member's (n, H, Q) z quantiles, and (n, H) outcomes, NaN if purged;
+    ``regime`` and ``origins`` (n,) belong to the rows."""
 
     answers: Answers
     outcomes: Floats
     regime: Floats
+    origins: Times
 
 
 def calibrate(
@@ -55,10 +58,13 @@ def calibrate(
     names = [member.name for member in members]
     closes = _pool(shares, plan)
     ranges = _pool(indexes, plan) if indexes else closes
-    plain = _weights(closes, names, plan)
+    useful = useful_members(closes.answers, closes.outcomes, closes.origins, plan.grid)
+    plain = _weights(closes, names, useful, plan)
     draft = _draft(members, plan, plain, _offsets(closes, names, plain, plan), closes.regime)
     fitted = replace(draft.calibration[CLOSES], direction=_direction(shares, draft, plan))
-    with_ranges = _with_ranges(fitted, _weights(ranges, names, plan), members)
+    # The few series with ranges could not tell which members to do without: those of closes, and all that use ranges.
+    useful += tuple(member.name for member in members if not member.fits(has_ranges=False))
+    with_ranges = _with_ranges(fitted, _weights(ranges, names, useful, plan), members)
     return replace(
         draft,
         calibration={
@@ -92,27 +98,28 @@ def _driftless(calibration: Calibration) -> Calibration:
 
 def _pool(parts: Sequence[tuple[History, Answers]], plan: Plan) -> Pool:
     """The rows inside the calibration window; of the members, those that every symbol can feed."""
-    kept: list[tuple[Answers, Floats, Floats]] = []
+    kept: list[tuple[Answers, Floats, Floats, Times]] = []
     for history, answers in parts:
         inside = history.inside(plan.windows.calibration, plan.grid.horizons)
         rows = np.flatnonzero(inside.any(axis=1))
         outcomes = np.where(inside, history.z(plan.grid), np.nan)[rows]
-        kept.append(({name: z[rows] for name, z in answers.items()}, outcomes, history.matrix.regime[rows]))
-    common = [name for name in kept[0][0] if all(name in answers for answers, _, _ in kept)]
+        theirs = {name: z[rows] for name, z in answers.items()}
+        kept.append((theirs, outcomes, history.matrix.regime[rows], history.origins[rows]))
+    common = [name for name in kept[0][0] if all(name in each[0] for each in kept)]
     return Pool(
-        {name: np.concatenate([answers[name] for answers, _, _ in kept]) for name in common},
-        np.concatenate([outcomes for _, outcomes, _ in kept]),
-        np.concatenate([regime for _, _, regime in kept]),
+        {name: np.concatenate([each[0][name] for each in kept]) for name in common},
+        *(np.concatenate([each[part] for each in kept]) for part in (1, 2, 3)),
     )
 
 
-def _weights(pool: Pool, names: Sequence[str], plan: Plan) -> Floats:
-    """(n_members, n_horizons), one simplex a horizon; zero for members that the pool cannot feed."""
+def _weights(pool: Pool, names: Sequence[str], useful: Sequence[str], plan: Plan) -> Floats:
+    """(n_members, n_horizons), one simplex a horizon; zero for members that are not useful or that the pool cannot
+    feed."""
     weights = np.zeros((len(names), len(plan.grid.horizons)))
-    fed = [names.index(name) for name in pool.answers]
+    fed = [names.index(name) for name in pool.answers if name in useful]
     for i in range(len(plan.grid.horizons)):
         known = ~np.isnan(pool.outcomes[:, i])
-        quantiles = [z[known, i] for z in pool.answers.values()]
+        quantiles = [z[known, i] for name, z in pool.answers.items() if name in useful]
         weights[fed, i] = fit_weights(quantiles, pool.outcomes[known, i], plan.grid.levels)
     return weights
 

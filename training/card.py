@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from contracts import AssetClass, ModelSet
 from training.champion import Verdict
+from training.leaderboard import leaderboards_markdown
 from training.scoreboard import markdown_table
 
 
@@ -33,6 +34,7 @@ def model_card(published: ModelSet, verdict: Verdict) -> str:
         promotion=_promotion(verdict),
         unmeasured=_unmeasured(manifest["evidence"]),
         bundled=BUNDLED if "bundled" in manifest["providers"] else "",
+        leaderboard=leaderboards_markdown(manifest.get("leaderboard") or {}),
         tables="\n\n".join(
             f"### {name}\n\n{manifest['evidence'][name]['scope']}.\n\n{markdown_table(rows)}"
             for name, rows in manifest["scores"].items()
@@ -103,6 +105,15 @@ Skill is 1 - pinball loss / pinball loss of the reference, over the quantiles 0.
 t is Diebold-Mariano over days. Random walk: the symbol's own unconditional quantiles, known at the origin.
 
 {tables}
+
+## What each member is worth
+
+Of each member alone, before calibration, the skill against EWMA; and by which share the loss of the ensemble would grow
+without it, or for a member without weight would shrink if it joined with an equal share (t: Diebold-Mariano). Members
+are chosen on the calibration window by dropping, one after the other, those whose absence it does not notice; the
+evidence window is shown for information and chose nothing. A member without weight answers where it is named.
+
+{leaderboard}
 
 ## What it is not
 

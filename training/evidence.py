@@ -126,11 +126,15 @@ def weighted_only(history: History, answers: Mapping[str, Floats], model_set: Mo
 
 
 def measured_masks(model_set: ModelSet, kind: str, answers: Mapping[str, Floats]) -> list[int]:
-    """All members with weight (first), all of them but one, and each member alone: what a plain request, one failure
-    or a request for one model leads to."""
-    weighted = [model_set.mask([name]) for name in model_set.weighted(kind)]
+    """All members with weight (first), all of them but one, what is left of them when every runner process is dead,
+    those who stand in when nothing is left, and each member alone, as a request for one model leads to."""
+    names = model_set.weighted(kind)
+    weighted = [model_set.mask([name]) for name in names]
     everyone, alone = sum(weighted), [model_set.mask([name]) for name in answers]
-    return list(dict.fromkeys([everyone, *(everyone - bit for bit in weighted if everyone != bit), *alone]))
+    in_process = model_set.mask([member.name for member in model_set.members if member.in_process])
+    stand_ins = model_set.mask(model_set.stand_ins)
+    subsets = [everyone, *(everyone - bit for bit in weighted), everyone & in_process, stand_ins, *alone]
+    return [mask for mask in dict.fromkeys(subsets) if mask]
 
 
 def evidence_rows(

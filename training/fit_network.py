@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from contracts import Floats
 from features.spec import FEATURES, WINDOW_CHANNELS, WINDOW_STEPS
 from networks.lstm import LstmForecaster
+from networks.patchtsmixer import PatchTsMixer
+from networks.patchtst import PatchTst
 from networks.quantile_head import Layout
 from networks.transformer import TransformerForecaster
 from training.export import export_onnx
@@ -37,6 +39,8 @@ class Recipe:
 RECIPES = {
     "lstm": Recipe(LstmForecaster, rate=1e-3),
     "transformer": Recipe(TransformerForecaster, rate=5e-4),
+    "patchtst": Recipe(PatchTst, rate=5e-4),
+    "patchtsmixer": Recipe(PatchTsMixer, rate=1e-3),
 }
 
 

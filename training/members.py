@@ -29,6 +29,9 @@ MEMBERS = (
     MemberPlan("xgboost", "xgboost.ubj", "xgboost", "tabular"),
     MemberPlan("lstm", "lstm.onnx", "onnx", "flat"),
     MemberPlan("transformer", "transformer.onnx", "onnx", "flat"),
+    MemberPlan("patchtst", "patchtst.onnx", "onnx", "flat"),
+    MemberPlan("patchtsmixer", "patchtsmixer.onnx", "onnx", "flat"),
+    MemberPlan("random_forest", "random_forest.ubj", "xgboost", "tabular"),
     MemberPlan("har", "har.npz", "linear", "tabular"),
     MemberPlan("har_range", "har_range.npz", "linear", "ranges"),
     MemberPlan("garch", "garch.npz", "garch", "flat"),
@@ -39,7 +42,11 @@ MEMBERS = (
 def fit_member(member: MemberPlan, histories: Sequence[History], plan: Plan, path: Path, report: Report) -> None:
     """Fit on the training window and write ``path``. One thread and seeded by ``plan.seed``, so that the numbers do
     not depend on timing. Heavy packages are imported by the fit that needs them."""
-    if member.kind == "xgboost":
+    if member.name == "random_forest":
+        from training.fit_forest import fit_forest
+
+        fit_forest(histories, plan, path)
+    elif member.kind == "xgboost":
         from training.fit_xgboost import fit_xgboost
 
         fit_xgboost(histories, plan, path)

@@ -40,6 +40,14 @@ class Sources:
     left_out: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What was measured: of the ensemble, rows by asset class, and of the members, a leaderboard by kind of series."""
+
+    ensemble: Mapping[str, Any]
+    members: Mapping[str, Any]
+
+
 def member_spec(member: MemberPlan, folder: Path) -> MemberSpec:
     """What the manifest says of a fitted member; its version is the start of its file's hash."""
     digest = _sha256(folder / member.file)
@@ -53,7 +61,7 @@ def write_set(
     model_set: ModelSet,
     sources: Sources,
     plan: Plan,
-    scores: Mapping[str, Any],
+    scores: Scores,
     losses: Mapping[str, Losses],
 ) -> ModelSet:
     """Write the whole set but its verdict into ``folder``, which is emptied first; the set as it would be published."""
@@ -74,9 +82,7 @@ def write_verdict(folder: Path, written: ModelSet, verdict: Verdict) -> None:
     (folder / "MODEL_CARD.md").write_text(model_card(written, verdict))
 
 
-def _manifest(
-    folder: Path, model_set: ModelSet, sources: Sources, plan: Plan, scores: Mapping[str, Any]
-) -> dict[str, Any]:
+def _manifest(folder: Path, model_set: ModelSet, sources: Sources, plan: Plan, scores: Scores) -> dict[str, Any]:
     arrays = {name: _sha256(folder / name) for name in (CALIBRATION_FILE, EVIDENCE_FILE)}
     content = hashlib.sha256("".join([m.sha256 for m in model_set.members] + list(arrays.values())).encode())
     windows = plan.windows
@@ -104,7 +110,8 @@ def _manifest(
         "range_data": {history.bars.symbol: history.bars.fingerprint for history in sources.candles},
         "versions": {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES},
         "evidence": {name: describe_evidence(table) for name, table in model_set.evidence.items()},
-        "scores": scores,
+        "scores": scores.ensemble,
+        "leaderboard": scores.members,
     }
 
 

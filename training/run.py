@@ -20,11 +20,12 @@ from training.champion import Answered, Verdict, judge
 from training.evidence import evidence_rows, measure_evidence
 from training.fitting import WORKERS, Fitted, fit_members
 from training.history import History
+from training.leaderboard import leaderboards
 from training.members import MEMBERS, MemberPlan
 from training.plan import Plan
 from training.predictions import predictor
 from training.progress import CONSOLE, step
-from training.publish import Sources, member_spec, write_set, write_verdict
+from training.publish import Scores, Sources, member_spec, write_set, write_verdict
 from training.references import with_garch
 from training.resume import Staging, staging_for
 from training.swap import put_in_place
@@ -59,9 +60,10 @@ def train(
             model_set = _calibrated(answered, specs, plan)
         with step("measure"):
             evidence, scores = _measure(answered, model_set, plan)
+            boards = leaderboards(answered, model_set, plan)
         sources = Sources(histories, candles, refused or {}, left_out)
         draft = replace(model_set, evidence=evidence)
-        challenger = write_set(staging.set, staging.fits, draft, sources, plan, scores, fitted.losses)
+        challenger = write_set(staging.set, staging.fits, draft, sources, plan, Scores(scores, boards), fitted.losses)
         with step("compare with the published set"):
             verdict = judge(challenger, answered, plan, target)
         if force and not verdict.promoted and not verdict.reproduced:
