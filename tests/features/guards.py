@@ -1,5 +1,5 @@
 """What must hold of inputs and outcomes if nobody looks ahead. Each guard is shown to fail on a leak in
-test_leaks.py; the tests that use them say nothing more than which series they try."""
+test_look_ahead.py; the tests that use them say nothing more than which series they try."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import numpy as np
 from numpy.testing import assert_array_equal
 
 from backtest.splits import log_returns_ahead
-from contracts import Bars, FeatureMatrix, Floats
+from contracts import Bars, FeatureMatrix
 from features.build import history_inputs
-from tests.features.series import made_bars
+from tests.features.series import first_bars, with_future
 
 
 def assert_same_rows(ours: FeatureMatrix, twin: FeatureMatrix) -> None:
-    """Bit for bit; a NaN equals nothing here on purpose."""
+    """Bit for bit, and no NaN."""
     for name in FeatureMatrix.__dataclass_fields__:
         left, right = getattr(ours, name), getattr(twin, name)
-        assert left.dtype == right.dtype
-        assert_array_equal(left, right, err_msg=name)
+        assert (left is None) == (right is None)
+        if left is not None:
+            assert left.dtype == right.dtype
+            assert not np.isnan(left).any()
+            assert_array_equal(left, right, err_msg=name)
 
 
-def assert_future_is_unseen(bars: Bars, cut: int, future: Floats) -> None:
-    """Inputs at bars before ``cut`` are the same to the last bit whatever prices follow, and if none do."""
-    known = history_inputs(made_bars(bars.close[:cut], times=bars.times[:cut]))[0]
-    other = history_inputs(made_bars(np.concatenate([bars.close[:cut], future]), times=bars.times))[0]
+def assert_future_is_unseen(bars: Bars, cut: int, future: Bars) -> None:
+    """Inputs at bars before ``cut`` are the same to the last bit if ``future`` replaces all bars from there on, and if
+    nothing follows."""
+    known = history_inputs(first_bars(bars, cut))[0]
+    other = history_inputs(with_future(bars, cut, future))[0]
     actual = history_inputs(bars)[0]
     first = np.arange(len(known))
     assert_same_rows(actual.take(first), known)

@@ -39,6 +39,9 @@ def wandering_bars(n_bars: int, seed: int = 1, symbol: str = "AAPL", volatility:
     return made_bars(closes_from(returns_like_prices(n_bars, seed, volatility)), symbol)
 
 
+CANDLES = ("open", "high", "low", "volume")
+
+
 def with_candles(bars: Bars, seed: int = 0) -> Bars:
     """The same closes with open, high, low and volume; the first bars of a longer series are those of a shorter one."""
     noise = np.random.default_rng(seed).standard_normal((len(bars), 4))
@@ -50,6 +53,23 @@ def with_candles(bars: Bars, seed: int = 0) -> Bars:
 
 def first_bars(bars: Bars, count: int) -> Bars:
     """What there was after so many bars."""
-    columns = {name: getattr(bars, name) for name in ("open", "high", "low", "adj_close", "volume")}
+    columns = {name: getattr(bars, name) for name in (*CANDLES, "adj_close")}
     kept = {name: None if column is None else column[:count].copy() for name, column in columns.items()}
     return replace(bars, times=bars.times[:count].copy(), close=bars.close[:count].copy(), fingerprint="", **kept)
+
+
+def last_bars(bars: Bars, count: int) -> Bars:
+    """The newest bars alone."""
+    columns = {name: getattr(bars, name) for name in (*CANDLES, "adj_close")}
+    kept = {name: None if column is None else column[-count:].copy() for name, column in columns.items()}
+    return replace(bars, times=bars.times[-count:].copy(), close=bars.close[-count:].copy(), fingerprint="", **kept)
+
+
+def with_future(bars: Bars, cut: int, future: Bars) -> Bars:
+    """The same bars before ``cut``, then all columns of ``future``, on the same days."""
+    columns = {
+        name: np.concatenate([getattr(bars, name)[:cut], getattr(future, name)])
+        for name in ("close", *CANDLES)
+        if getattr(bars, name) is not None
+    }
+    return replace(bars, fingerprint="", **columns)

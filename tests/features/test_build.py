@@ -2,55 +2,124 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
-from contracts import Bars
+from contracts import Bars, MemberSpec
 from errors import UnusableSeries
 from features.build import check_usable, history_inputs, latest_inputs
-from features.spec import BARS_NEEDED, FEATURES, LARGEST_VALUE, WARM_UP, WINDOW_STEPS
+from features.ranges import RANGE_FEATURES
+from features.spec import BARS_NEEDED, FEATURES, LARGEST_VALUE, ROW_WIDTHS, WARM_UP, WINDOW_STEPS
 from tests.features.guards import assert_same_rows
-from tests.features.series import closes_from, made_bars, returns_like_prices, wandering_bars, weekdays
+from tests.features.series import (
+    CANDLES,
+    closes_from,
+    first_bars,
+    last_bars,
+    made_bars,
+    returns_like_prices,
+    wandering_bars,
+    weekdays,
+    with_candles,
+)
 
 LENGTH = WARM_UP + 60
+BOTH = pytest.mark.parametrize("candles", [False, True], ids=["closes", "candles"])
 
 
-def test_shapes_and_types():
-    matrix, rows = history_inputs(wandering_bars(LENGTH))
+def some_bars(n_bars, seed=1, symbol="AAPL", *, candles):
+    bars = wandering_bars(n_bars, seed, symbol)
+    return with_candles(bars, seed) if candles else bars
+
+
+@BOTH
+def test_shapes_and_types(candles):
+    matrix, rows = history_inputs(some_bars(LENGTH, candles=candles))
     assert rows.tolist() == list(range(WARM_UP, LENGTH))
     assert matrix.tabular.shape == (len(rows), len(FEATURES))
     assert matrix.windows.shape == (len(rows), WINDOW_STEPS, 3)
     assert matrix.tabular.dtype == matrix.windows.dtype == np.float32
     assert matrix.sigma.shape == matrix.regime.shape == (len(rows),)
+    if candles:
+        assert matrix.ranges.shape == (len(rows), len(RANGE_FEATURES))
+        assert matrix.ranges.dtype == np.float32
+    else:
+        assert matrix.ranges is None
 
 
-@given(seed=st.integers(0, 10_000), length=st.integers(BARS_NEEDED, LENGTH))
-@settings(max_examples=20, deadline=None)
-def test_the_last_bars_alone_give_the_row_of_the_whole_history(seed, length):
-    bars = wandering_bars(LENGTH, seed)
+def test_a_member_gets_the_rows_it_takes_the_features_first():
+    matrix, _ = history_inputs(some_bars(LENGTH, candles=True))
+    for takes, width in ROW_WIDTHS.items():
+        rows = matrix.rows_for(takes)
+        assert rows.shape == (len(matrix), width)
+        assert rows.dtype == np.float32
+        assert_array_equal(rows[:, : len(FEATURES)], matrix.tabular)
+    assert_array_equal(matrix.rows_for("ranges")[:, len(FEATURES) :], matrix.ranges)
+    assert_array_equal(matrix.rows_for("flat")[:, len(FEATURES) :].reshape(matrix.windows.shape), matrix.windows)
+
+
+@pytest.mark.parametrize("missing", ["open", "high", "low", "volume"])
+def test_without_all_four_columns_there_are_no_ranges_and_nothing_is_made_up(missing):
+    bars = replace(some_bars(LENGTH, candles=True), **{missing: None}, fingerprint="")
+    assert not bars.has_ranges
+    for matrix in (history_inputs(bars)[0], latest_inputs([bars])):
+        assert matrix.ranges is None
+        assert matrix.take(np.array([0])).ranges is None
+        with pytest.raises(ValueError, match="no open, high, low and volume"):
+            matrix.rows_for("ranges")
+    closes = history_inputs(wandering_bars(LENGTH))[0]
+    assert_same_rows(history_inputs(bars)[0], closes)
+
+
+def test_a_member_that_uses_ranges_fits_bars_with_ranges_alone():
+    spec = MemberSpec("har_range", "1", "har_range.npz", "sha256:0", "linear", "ranges", ROW_WIDTHS["ranges"])
+    assert [spec.fits(has_ranges) for has_ranges in (True, False)] == [True, False]
+    for takes in ("tabular", "flat"):
+        other = replace(spec, takes=takes)
+        assert other.fits(True)
+        assert other.fits(False)
+
+
+@given(seed=st.integers(0, 10_000), length=st.integers(BARS_NEEDED, LENGTH), candles=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_the_last_bars_alone_give_the_row_of_the_whole_history(seed, length, candles):
+    bars = some_bars(LENGTH, seed, candles=candles)
     history, rows = history_inputs(bars)
-    tail = slice(length - BARS_NEEDED, length)
-    served = latest_inputs([made_bars(bars.close[tail], times=bars.times[tail])])
+    served = latest_inputs([last_bars(first_bars(bars, length), BARS_NEEDED)])
     assert_same_rows(served, history.take(np.flatnonzero(rows == length - 1)))
 
 
-@given(seeds=st.lists(st.integers(0, 10_000), min_size=2, max_size=9), extra=st.integers(0, 30))
-@settings(max_examples=15, deadline=None)
-def test_many_side_by_side_are_as_one_by_one(seeds, extra):
-    series = [wandering_bars(BARS_NEEDED + extra * (i % 2), seed, f"S{i}") for i, seed in enumerate(seeds)]
+@given(seed=st.integers(0, 10_000), first=st.integers(0, LENGTH - 1), candles=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_a_history_from_a_bar_on_is_the_end_of_the_whole(seed, first, candles):
+    bars = some_bars(LENGTH, seed, candles=candles)
+    whole, all_rows = history_inputs(bars)
+    late, rows = history_inputs(bars, first)
+    assert rows.tolist() == [row for row in all_rows if row >= first]
+    assert_same_rows(late, whole.take(np.flatnonzero(all_rows >= first)))
+
+
+@given(seeds=st.lists(st.integers(0, 10_000), min_size=2, max_size=9), extra=st.integers(0, 30), candles=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_many_side_by_side_are_as_one_by_one(seeds, extra, candles):
+    series = [some_bars(BARS_NEEDED + extra * (i % 2), seed, f"S{i}", candles=candles) for i, seed in enumerate(seeds)]
     together = latest_inputs(series)
     for i, bars in enumerate(series):
         assert_same_rows(together.take(np.array([i])), latest_inputs([bars]))
 
 
-def test_prices_before_the_window_are_not_read():
-    bars = wandering_bars(LENGTH)
-    changed = bars.close.copy()
-    changed[: LENGTH - BARS_NEEDED] *= 7
-    assert_same_rows(latest_inputs([made_bars(changed)]), latest_inputs([bars]))
+@BOTH
+def test_prices_before_the_window_are_not_read(candles):
+    bars = some_bars(LENGTH, candles=candles)
+    before = np.where(np.arange(LENGTH) < LENGTH - BARS_NEEDED, 7.0, 1.0)
+    names = ("close", *CANDLES) if candles else ("close",)
+    changed = replace(bars, fingerprint="", **{name: getattr(bars, name) * before for name in names})
+    assert_same_rows(latest_inputs([changed]), latest_inputs([bars]))
 
 
 def test_no_fewer_bars_would_do():
@@ -60,21 +129,26 @@ def test_no_fewer_bars_would_do():
 
 
 @pytest.mark.parametrize("factor", [1e-6, 0.01, 3.7, 151.0, 1e6])
-def test_the_price_level_drops_out(factor):
-    bars = wandering_bars(LENGTH)
-    plain, scaled = (history_inputs(made_bars(bars.close * k))[0] for k in (1.0, factor))
+@BOTH
+def test_the_price_level_drops_out(factor, candles):
+    bars = some_bars(LENGTH, candles=candles)
+    names = ("close", "open", "high", "low") if candles else ("close",)
+    dearer = replace(bars, fingerprint="", **{name: getattr(bars, name) * factor for name in names})
+    plain, scaled = (history_inputs(each)[0] for each in (bars, dearer))
     assert_allclose(scaled.sigma, plain.sigma, rtol=1e-9)
     assert_allclose(scaled.regime, plain.regime, rtol=0, atol=1e-9)
     # single precision rounds two neighbours to either side
     assert_allclose(scaled.tabular, plain.tabular, rtol=2e-7, atol=1e-9)
     assert_allclose(scaled.windows, plain.windows, rtol=2e-7, atol=1e-9)
+    if candles:
+        assert_allclose(scaled.ranges, plain.ranges, rtol=2e-7, atol=1e-9)
 
 
 def test_returns_twice_as_large_are_the_same_but_for_sigma():
     returns = returns_like_prices(LENGTH)
     calm, wild = (history_inputs(made_bars(closes_from(returns * k)))[0] for k in (1.0, 2.0))
     assert_allclose(wild.sigma, 2 * calm.sigma, rtol=1e-9)
-    assert_allclose(wild.flat(), calm.flat(), rtol=2e-5, atol=2e-6)
+    assert_allclose(wild.rows_for("flat"), calm.rows_for("flat"), rtol=2e-5, atol=2e-6)
 
 
 def test_adjusted_closes_are_what_is_read():
@@ -83,6 +157,18 @@ def test_adjusted_closes_are_what_is_read():
     split[:-5] *= 4
     adjusted = Bars("AAPL", "1d", bars.times, split, "made up", adj_close=bars.close.copy())
     assert_same_rows(latest_inputs([adjusted]), latest_inputs([bars]))
+
+
+def strange_candles(bars):
+    """Bars without range, ranges of a thousandth to a thousandfold, and days without volume."""
+    rng = np.random.default_rng(len(bars))
+    kind = rng.integers(0, 4, len(bars))
+    reach = np.where(kind == 0, 0.0, np.exp(rng.uniform(-7, 7, len(bars)) * (kind == 1) - 5.0 * (kind == 2)))
+    high, low = (np.exp(np.clip(np.log(bars.close) + sign * reach, -709, 709)) for sign in (1, -1))
+    opening = np.where(rng.random(len(bars)) < 0.5, high, low)
+    volume = np.where(rng.random(len(bars)) < 0.3, 0.0, np.exp(rng.uniform(-10, 40, len(bars))))
+    high, low = np.maximum(high, bars.close), np.minimum(low, bars.close)
+    return replace(bars, open=opening, high=high, low=low, volume=volume, fingerprint="")
 
 
 segment = st.tuples(
@@ -122,12 +208,15 @@ def test_whatever_is_accepted_gives_finite_bounded_inputs(segments, log_start):
     except UnusableSeries:
         assume(False)
     _assert_sound(latest_inputs([bars]))
+    _assert_sound(latest_inputs([strange_candles(bars)]))
 
 
 @given(segments=st.lists(segment, min_size=3, max_size=8), log_start=st.floats(-300, 300))
 @settings(max_examples=80, deadline=None)
 def test_training_rows_are_finite_whatever_the_history_holds(segments, log_start):
-    _assert_sound(history_inputs(made_bars(strange_closes(segments, log_start)))[0])
+    bars = made_bars(strange_closes(segments, log_start))
+    _assert_sound(history_inputs(bars)[0])
+    _assert_sound(history_inputs(strange_candles(bars))[0])
 
 
 def test_a_year_without_a_move_leaves_out_the_rows_that_still_see_it():
@@ -148,9 +237,10 @@ def first_still(returns):
 
 
 def _assert_sound(matrix):
-    for values in (matrix.tabular, matrix.windows, matrix.sigma, matrix.regime):
+    inputs = [matrix.tabular, matrix.windows] + ([] if matrix.ranges is None else [matrix.ranges])
+    for values in (*inputs, matrix.sigma, matrix.regime):
         assert np.isfinite(values).all()
-    assert max(np.abs(values).max(initial=0) for values in (matrix.tabular, matrix.windows)) <= LARGEST_VALUE
+    assert max(np.abs(values).max(initial=0) for values in inputs) <= LARGEST_VALUE
     assert (matrix.sigma > 0).all()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,40 +13,49 @@ import pytest
 
 from features import build, spec
 from features import returns as f
+from features.ranges import LARGEST_VOLUME_RATIO, RANGE_FEATURES, RANGE_NAMES, RangeFeature, RangePanel
 from features.spec import BARS_NEEDED, FEATURES, WARM_UP, Feature, fingerprint
-from tests.features.series import wandering_bars, weekdays
+from tests.features.series import wandering_bars, with_candles
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "features.md").read_text()
 
 
-def panel(n_bars=WARM_UP + 30):
-    weekday = build._weekday(weekdays(n_bars))
-    return build._panel(np.log(wandering_bars(n_bars).close)[:, None], weekday[:, None])
+EVERY = (*FEATURES, *RANGE_FEATURES)
 
 
-@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def values_of(feature, n_bars=WARM_UP + 30):
+    """(n_bars,) a feature over a whole series, warm-up included."""
+    bars = with_candles(wandering_bars(n_bars))
+    part = build._recent(bars, n_bars)
+    panel = build._panel(part.log_price[:, None], part.weekday[:, None])
+    if isinstance(feature, Feature):
+        return feature.formula(panel)[:, 0]
+    opening, high, low, volume = part.candles[:, :, None]
+    return feature.formula(RangePanel(opening, high, low, panel.log_price, volume, panel.sigma))[:, 0]
+
+
+@pytest.mark.parametrize("feature", EVERY, ids=lambda feature: feature.name)
 def test_a_feature_has_a_value_from_its_warm_up_on_and_ever_after(feature):
-    values = feature.formula(panel())[:, 0]
-    assert np.isfinite(values[feature.warm_up :]).all()
+    assert np.isfinite(values_of(feature)[feature.warm_up :]).all()
 
 
-@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+@pytest.mark.parametrize("feature", EVERY, ids=lambda feature: feature.name)
 def test_a_warm_up_is_no_longer_than_a_bar_too_many(feature):
-    missing = np.isnan(feature.formula(panel())[:, 0])
+    missing = np.isnan(values_of(feature))
     first = int(np.argmin(missing))
     assert first in (feature.warm_up, feature.warm_up - 1) or feature.warm_up == f.YEAR
     assert not missing[first:].any()
 
 
 def test_the_longest_warm_up_covers_features_and_window():
-    assert max(feature.warm_up for feature in FEATURES) <= WARM_UP
+    assert max(feature.warm_up for feature in EVERY) <= WARM_UP
     assert f.YEAR + spec.WINDOW_STEPS - 1 <= WARM_UP
     assert BARS_NEEDED == WARM_UP + 1
 
 
 def test_names_are_unique():
-    assert len(set(spec.FEATURE_NAMES)) == len(FEATURES)
+    assert len({*spec.FEATURE_NAMES, *RANGE_NAMES}) == len(EVERY)
 
 
 def test_the_fingerprint_is_the_same_in_another_process():
@@ -90,6 +100,32 @@ def test_the_fingerprint_changes_with_a_name_or_a_warm_up(monkeypatch, change):
     assert fingerprint() != before
 
 
+def use_ranges(monkeypatch, features):
+    monkeypatch.setattr(spec, "RANGE_FEATURES", tuple(features))
+    monkeypatch.setattr(build, "RANGE_FEATURES", tuple(features))
+
+
+@pytest.mark.parametrize("index", range(len(RANGE_FEATURES)))
+def test_the_fingerprint_changes_with_a_range_formula(monkeypatch, index):
+    before, feature = fingerprint(), RANGE_FEATURES[index]
+    changed = RangeFeature(feature.name, feature.warm_up, lambda panel: feature.formula(panel) + 1e-4)
+    use_ranges(monkeypatch, (*RANGE_FEATURES[:index], changed, *RANGE_FEATURES[index + 1 :]))
+    assert fingerprint() != before
+
+
+@pytest.mark.parametrize("change", [{"name": "renamed"}, {"warm_up": 251}])
+def test_the_fingerprint_changes_with_the_name_or_the_warm_up_of_a_range_feature(monkeypatch, change):
+    before = fingerprint()
+    use_ranges(monkeypatch, (replace(RANGE_FEATURES[0], **change), *RANGE_FEATURES[1:]))
+    assert fingerprint() != before
+
+
+def test_the_fingerprint_changes_with_the_order_of_range_features(monkeypatch):
+    before = fingerprint()
+    use_ranges(monkeypatch, (RANGE_FEATURES[1], RANGE_FEATURES[0], *RANGE_FEATURES[2:]))
+    assert fingerprint() != before
+
+
 def test_the_fingerprint_changes_with_the_decay_of_volatility(monkeypatch):
     before = fingerprint()
     honest = f.volatility
@@ -103,14 +139,16 @@ def test_the_fingerprint_changes_with_the_window(monkeypatch):
     assert fingerprint() != before
 
 
-@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+@pytest.mark.parametrize("feature", EVERY, ids=lambda feature: feature.name)
 def test_the_page_names_every_feature_and_its_warm_up(feature):
     assert re.search(rf"^\| `{feature.name}` \|.*\| {feature.warm_up} \|", PAGE, re.MULTILINE)
 
 
-def test_the_page_names_nothing_else():
-    rows = re.findall(r"^\| `(\w+)` \|", PAGE.split("## The window")[0], re.MULTILINE)
-    assert tuple(rows) == spec.FEATURE_NAMES
+def test_the_page_names_nothing_else_and_keeps_the_order():
+    first, rest = PAGE.split("## From open, high, low and volume")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", first, re.MULTILINE)) == spec.FEATURE_NAMES
+    ranges = re.findall(r"^\| `(\w+)` \|", rest.split("## The window")[0], re.MULTILINE)
+    assert tuple(ranges) == RANGE_NAMES
 
 
 @pytest.mark.parametrize(
@@ -123,6 +161,9 @@ def test_the_page_names_nothing_else():
         f"{build.SMALLEST_SIGMA:g}",
         f"±{spec.LARGEST_VALUE:g}",
         f"{spec.WINDOW_STEPS} bars",
+        f"{len(FEATURES)} numbers",
+        f"{len(RANGE_FEATURES)} more",
+        f"±{LARGEST_VOLUME_RATIO:g}",
         *(f"`{channel}`" for channel in spec.WINDOW_CHANNELS),
     ],
 )
