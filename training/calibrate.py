@@ -31,6 +31,10 @@ NO_RECALIBRATION = (0.0, 1.0)
 CLOSES, RANGES = kind_of(AssetClass.EQUITY, False), kind_of(AssetClass.EQUITY, True)
 OTHER_CLOSES, OTHER_RANGES = kind_of(AssetClass.CRYPTO, False), kind_of(AssetClass.CRYPTO, True)
 
+# These have a process each that runs anyway, and trees, recurrence and attention fail in different ways: they answer
+# unless the caller names others, also when the calibration window alone would do without one of them.
+ALWAYS = ("xgboost", "lstm", "transformer")
+
 Answers = Mapping[str, Floats]
 
 
@@ -58,7 +62,7 @@ def calibrate(
     names = [member.name for member in members]
     closes = _pool(shares, plan)
     ranges = _pool(indexes, plan) if indexes else closes
-    useful = useful_members(closes.answers, closes.outcomes, closes.origins, plan.grid)
+    useful = useful_members(closes.answers, closes.outcomes, closes.origins, plan.grid, always=ALWAYS)
     plain = _weights(closes, names, useful, plan)
     draft = _draft(members, plan, plain, _offsets(closes, names, plain, plan), closes.regime)
     fitted = replace(draft.calibration[CLOSES], direction=_direction(shares, draft, plan))

@@ -23,18 +23,23 @@ OVERLAP = 20
 
 
 def useful_members(
-    answers: Mapping[str, Floats], outcomes: Floats, origins: Times, grid: Grid, largest: int = LARGEST
+    answers: Mapping[str, Floats],
+    outcomes: Floats,
+    origins: Times,
+    grid: Grid,
+    largest: int = LARGEST,
+    always: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Of members with (n_rows, n_horizons, n_levels) z quantiles, those to keep, in the order given.
 
     ``outcomes`` are (n_rows, n_horizons), NaN where not known, ``origins`` (n_rows,). The member whose absence hurts
     least is dropped, again and again, while there are more than ``largest`` or its absence does not raise the loss by
-    more than NOISE standard errors; at least one stays.
+    more than NOISE standard errors; at least one stays, and so do those in ``always``.
     """
     kept = list(answers)
-    while len(kept) > 1:
+    while len(kept) > 1 and (droppable := [name for name in kept if name not in always]):
         rises = absence(kept, answers, outcomes, grid)
-        weakest = min(kept, key=lambda name: float(rises[name].mean()))
+        weakest = min(droppable, key=lambda name: float(rises[name].mean()))
         error = standard_error(rises[weakest], origins, OVERLAP)
         if len(kept) <= largest and rises[weakest].mean() > NOISE * error:
             break
