@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from backtest.splits import Window
@@ -49,6 +49,12 @@ def windows_between(train_end: date, calibrate_end: date, evidence_end: date) ->
 def windows_until(last: date) -> Windows:
     """Evidence on the four years that end on ``last``, calibration on the four before, training on what is earlier."""
     return windows_between(years_before(last, 2 * WINDOW_YEARS), years_before(last, WINDOW_YEARS), last)
+
+
+def stopping_within(windows: Windows, first: date) -> Windows:
+    """The same for prices that begin on ``first``: networks stop on no more than the last third of what there is."""
+    span = windows.training.end - max(first, windows.training.start)
+    return replace(windows, stopping=max(windows.stopping, windows.training.end - span / 3))
 
 
 def years_before(day: date, years: int) -> date:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
@@ -12,14 +13,14 @@ from typing import Any, cast
 from rich.table import Table
 
 from contracts import ModelSet
-from errors import DeepFinanceError
+from errors import ConfigurationError, DeepFinanceError
 from market.bundled import BundledSource
 from market.files import FilesSource
 from market.source import Source
 from settings import model_set_folder
 from training.champion import Verdict
 from training.history import History, load_histories
-from training.plan import Plan, Windows, windows_between, windows_until
+from training.plan import Plan, Windows, stopping_within, windows_between, windows_until
 from training.progress import CONSOLE, say, step
 from training.run import check_target, train
 from training.sample_index import SampleIndex
@@ -39,6 +40,7 @@ def main() -> int:
     try:
         check_target(target)
         histories, refused, candles = _read(options, plan)
+        plan = replace(plan, windows=stopping_within(plan.windows, _first_day(histories)))
         challenger, verdict = train(
             histories, candles, plan, target, refused=refused, fresh=options.fresh, force=options.force
         )
@@ -67,6 +69,13 @@ def _read(options: argparse.Namespace, plan: Plan) -> tuple[list[History], dict[
     return histories, refused, candles
 
 
+def _first_day(histories: Sequence[History]) -> date:
+    if not histories:
+        raise ConfigurationError("there is no series to train on")
+    first: date = min(history.bars.times[0] for history in histories).astype("datetime64[D]").item()
+    return first
+
+
 def _options() -> argparse.Namespace:
     windows, default = Windows(), model_set_folder()
     parser = argparse.ArgumentParser(prog="make train ARGS=...", description=__doc__)
@@ -75,10 +84,10 @@ def _options() -> argparse.Namespace:
     data.add_argument("--symbols", type=_names, help="only these, e.g. AAPL,MSFT; default: all that the source has")
     data.add_argument("--timeframe", choices=("1d", "1h"), default="1d", help="1h: from --data-dir, with --symbols")
     dates = parser.add_argument_group("windows (last days, YYYY-MM-DD)")
-    dates.add_argument("--until", type=date.fromisoformat, help="evidence: 4 years to this day; calibration: 4 before")
-    dates.add_argument("--train-end", type=date.fromisoformat, help=f"default {windows.training.end}")
-    dates.add_argument("--calibrate-end", type=date.fromisoformat, help=f"default {windows.calibration.end}")
-    dates.add_argument("--evidence-end", type=date.fromisoformat, help=f"default {windows.evidence.end}")
+    dates.add_argument("--until", type=_day, help="evidence: 4 years to this day; calibration: 4 before")
+    dates.add_argument("--train-end", type=_day, help=f"default {windows.training.end}")
+    dates.add_argument("--calibrate-end", type=_day, help=f"default {windows.calibration.end}")
+    dates.add_argument("--evidence-end", type=_day, help=f"default {windows.evidence.end}")
     parser.add_argument("--seed", type=int, default=Plan().seed, help="seed of every random draw")
     parser.add_argument(
         "--fast", action="store_true", help="try the machinery: tiny fits, six symbols; the scores mean nothing"
@@ -109,6 +118,13 @@ def _problem(options: argparse.Namespace) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a day such as 2022-12-31, got {text!r}") from None
 
 
 def _names(text: str) -> list[str]:
