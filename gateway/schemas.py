@@ -174,10 +174,11 @@ class EvidenceBody(Body):
     up_share: Probability | None = Field(default=None, description="Share of outcomes that went up.")
     direction_accuracy: Probability | None = Field(default=None, description="Share of signs that were right.")
     direction_p_value: Probability | None = Field(
-        default=None, description="p-value of the Brier score's difference from always saying the base rate."
+        default=None,
+        description="p-value of telling the sign better: in Brier score than the base rate, and in calls than always-up.",
     )
     direction_edge: bool = Field(
-        default=False, description="True where the sign is told better than by the base rate, with significance."
+        default=False, description="True where it is told better both ways, with significance."
     )
 
 

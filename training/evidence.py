@@ -187,8 +187,9 @@ def _evidence_table(
         samples=known.sum(axis=0).astype(np.float64),
         up_share=np.array([sign.up_share for sign in signs]),
         accuracy=np.array([sign.accuracy for sign in signs]),
-        direction_skill=np.array([sign.brier_gain for sign in signs]),
-        direction_p_value=np.array([sign.p_value for sign in signs]),
+        # Both must hold for an edge: a better probability than the base rate, and better calls than always-up.
+        direction_skill=np.array([min(sign.brier_gain, sign.accuracy - sign.up_share) for sign in signs]),
+        direction_p_value=np.array([max(sign.p_value, sign.p_vs_always_up) for sign in signs]),
         scope=scope,
         window=span,
     )
