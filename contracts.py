@@ -223,9 +223,9 @@ class EvidenceTable:
     (n_subsets, n_steps, n_cover) is the share of outcomes inside the central interval at each of
     ``cover_levels`` (n_cover,); ``skill`` and ``p_value`` (n_subsets, n_steps) are against the random walk;
     ``samples``, ``up_share``, ``accuracy``, ``direction_p_value`` and ``direction_skill`` (n_steps,) belong to
-    the first subset, all members with weight; ``direction_skill`` is the smaller of the gain in Brier score over the
-    base rate and in right calls over always-up, ``direction_p_value`` the larger of their p-values. ``scope`` says in words what was measured, ``window`` are the first
-    origin and the last outcome.
+    the first subset, all members with weight. ``direction_skill`` is the smaller of the gain in Brier score over the
+    base rate and in right calls over always-up, ``direction_p_value`` the larger of their p-values. ``scope`` says in
+    words what was measured, ``window`` are the first origin and the last outcome.
     """
 
     masks: Floats

@@ -175,7 +175,7 @@ class EvidenceBody(Body):
     direction_accuracy: Probability | None = Field(default=None, description="Share of signs that were right.")
     direction_p_value: Probability | None = Field(
         default=None,
-        description="p-value of telling the sign better: in Brier score than the base rate, and in calls than always-up.",
+        description="p-value of beating both the base rate in Brier score and always-up in calls.",
     )
     direction_edge: bool = Field(
         default=False, description="True where it is told better both ways, with significance."
