@@ -16,7 +16,6 @@ from ensemble.online import Correction, anchor
 from errors import DeepFinanceError
 from features.build import history_inputs
 
-
 AT_ONCE = 4
 """Replays that go on at the same time: each asks every model for one to two years of forecasts, and requests of one row
 must not wait behind hundreds of those."""
