@@ -1,4 +1,4 @@
-"""`make evaluate`: walk-forward scores of the published set through the code that serves. No training, no look-ahead."""
+"""`make evaluate`: walk-forward scores of the published set, through the code that serves, without training."""
 
 from __future__ import annotations
 
