@@ -129,19 +129,25 @@ def _is_finished(job: Job) -> bool:
 
 def _run(jobs: Sequence[Job], plan: Plan, staging: Staging, workers: int) -> None:
     """Every job in a fresh process, the slow ones first. Whatever ends this run ends them too."""
-    waiting = iter(sorted(jobs, key=lambda job: job.member.kind != "onnx"))
     running: list[SpawnProcess] = []
     try:
-        for job in waiting:
-            running.append(_start(job, plan, staging))
+        for job in sorted(jobs, key=lambda job: job.member.kind != "onnx"):
             if len(running) == workers:
-                wait([process.sentinel for process in running])
-                running = [process for process in running if process.is_alive()]
-        for process in running:
-            process.join()
+                _join_one(running)
+            running.append(_start(job, plan, staging))
+        while running:
+            _join_one(running)
     finally:
         for process in running:
             process.terminate()
+
+
+def _join_one(running: list[SpawnProcess]) -> None:
+    """Wait until one of them has ended and take it out."""
+    ended = wait([process.sentinel for process in running])[0]
+    process = next(process for process in running if process.sentinel == ended)
+    process.join()
+    running.remove(process)
 
 
 def _start(job: Job, plan: Plan, staging: Staging) -> SpawnProcess:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +243,22 @@ def test_a_fit_that_fails_in_its_process_fails_the_run(target: Path):
     with pytest.raises(ConfigurationError, match="the fit of no such network failed"):
         train(histories_of(universe()), [], PLAN, target, members=[broken], workers=1)
     assert finished(staging_of(target) / "fits" / "har.npz", "") is None
+
+
+def test_no_more_processes_run_at_once_than_there_are_workers(monkeypatch: pytest.MonkeyPatch, target: Path):
+    alive: list[int] = []
+
+    def start(*_):
+        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.05,))
+        process.start()
+        alive.append(len(multiprocessing.active_children()))
+        return process
+
+    monkeypatch.setattr(fitting, "_start", start)
+    with staging_for(target) as staging:
+        fitting._run([fitting.Job(HAR[0], (), target, "")] * 8, PLAN, staging, workers=2)
+    assert max(alive) == 2
+    assert len(alive) == 8
 
 
 def test_two_runs_do_not_work_on_one_target(target: Path):
