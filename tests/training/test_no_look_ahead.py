@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -9,14 +11,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from backtest.score import pinball_loss
 from backtest.splits import Window
-from contracts import Calibration
-from ensemble.combine import blend
+from contracts import Calibration, kind_of
+from corrections import CorrectionMemory, correction_of
+from ensemble.combine import blend, usable_weights
 from ensemble.conformal import fit_offsets
 from ensemble.distribution import distribution
 from features.build import latest_inputs
-from tests.features.series import made_bars
+from runners.members import Member, load_member
+from tests.features.series import first_bars, made_bars
 from tests.training.conftest import PLAN, WINDOWS, changed_after, histories_of, universe
-from training.evidence import base_rates, baseline_quantiles, scored_history
+from training.evidence import base_rates, baseline_quantiles, forecasts_at, scored_history, weighted_only
 from training.fit_network import _base, _rows, quantile_loss
 from training.fit_xgboost import training_rows
 from training.history import history_of, load_histories
@@ -112,23 +116,56 @@ def test_calibration_uses_nothing_later_than_its_window(run):
 def test_calibration_reads_its_window(run):
     again, *_ = calibrated(run, universe())
     other, *_ = calibrated(run, [changed_after(each, WINDOWS.training.end) for each in universe()])
-    ours, theirs = (each.calibration["stocks"] for each in (again, other))
-    for name in ("xgboost", "har"):
-        rows = [each.masks.tolist().index(again.mask([name])) for each in (ours, theirs)]
-        assert (ours.offsets[rows[0]] != theirs.offsets[rows[1]]).mean() > 0.9
+    for kind in again.calibration:
+        ours, theirs = again.calibration[kind], other.calibration[kind]
+        both = set(ours.masks) & set(theirs.masks)
+        fed = [member.name for member in again.members if member.fits("with ranges" in kind)]
+        assert both >= {again.mask([name]) for name in fed}
+        for mask in both:
+            left, right = (each.offsets[each.masks.tolist().index(mask)] for each in (ours, theirs))
+            if mask != again.mask(["har_range"]):  # no share has ranges: alone it is served as it is
+                assert (left != right).mean() > 0.9
+        assert (ours.regime != theirs.regime).mean() > 0.9
+        assert (ours.direction != theirs.direction).any() == bool(ours.drift)
+    for kind in ("stocks", "stocks with ranges"):
+        assert (again.calibration[kind].weights != other.calibration[kind].weights).any()
+
+
+def test_kinds_share_what_only_one_of_them_was_measured_on(run):
+    """Shares give offsets and sign to all, indexes with ranges give weights; others keep the spread, not the drift."""
+    stocks, ranges, others, others_ranges = (
+        run.model_set.calibration[kind] for kind in ("stocks", "stocks with ranges", "others", "others with ranges")
+    )
+    har_range = run.model_set.mask(["har_range"])
+    assert not stocks.weights[run.model_set.names.index("har_range")].any()
+    assert ranges.weights[run.model_set.names.index("har_range")].all()
+    for each in (stocks, ranges, others, others_ranges):
+        assert_allclose(each.weights.sum(axis=0), 1.0, rtol=1e-12)
+        assert set(each.masks) >= {run.model_set.mask([name]) for name in run.model_set.weighted("stocks")}
+        assert len(set(each.masks)) == len(each.masks) == len(each.offsets)
+    assert run.model_set.mask(run.model_set.weighted("stocks with ranges")) in ranges.masks
+    for mask, offsets in zip(ranges.masks, ranges.offsets, strict=True):
+        rest = int(mask) & ~har_range
+        twin = stocks.offsets[stocks.masks.tolist().index(rest)] if rest else np.zeros(PLAN.grid.shape)
+        assert_array_equal(offsets, twin)
+    for with_drift, without in ((stocks, others), (ranges, others_ranges)):
+        assert (with_drift.drift, without.drift) == (1.0, 0.0)
+        assert_array_equal(without.direction, np.tile([0.0, 1.0], (len(without.direction), 1)))
+        for name in ("weights", "masks", "offsets", "regime"):
+            assert_array_equal(getattr(without, name), getattr(with_drift, name))
 
 
 def test_each_subset_has_the_offsets_of_its_own_blend(run):
     model_set, histories, answers = calibrated(run, SHARES)
-    fitted = model_set.calibration["stocks"]
+    fitted, weighted = model_set.calibration["stocks"], model_set.weighted("stocks")
     inside = [history.inside(WINDOWS.calibration, PLAN.grid.horizons)[:, 3] for history in histories]
     outcomes = np.concatenate([history.z(PLAN.grid)[at, 3] for history, at in zip(histories, inside, strict=True)])
-    for names in (("har",), ("xgboost", "transformer"), model_set.weighted("stocks")):
-        weights = np.array([fitted.weights[model_set.names.index(name)] for name in names])
-        if not weights.any():
-            continue
+    subsets = [("har",), weighted[:2], weighted[1:], weighted]
+    assert min(len(names) for names in subsets[1:]) > 1
+    for names in subsets:
+        weights = usable_weights(fitted.weights, model_set.names, names, None)
         members = [np.concatenate([each[name][at] for each, at in zip(answers, inside, strict=True)]) for name in names]
-        twin = fit_offsets(outcomes, blend(members, weights / weights.sum(axis=0))[:, 3], PLAN.grid.levels)
+        twin = fit_offsets(outcomes, blend(members, weights)[:, 3], PLAN.grid.levels)
         row = fitted.masks.tolist().index(model_set.mask(names))
         assert_allclose(fitted.offsets[row, 3], twin, rtol=0, atol=1e-12)
 
@@ -158,16 +195,48 @@ def test_baselines_of_a_history_see_no_future():
         assert_array_equal(ours[name], theirs[name])
 
 
-def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit(run):
-    (history,) = histories_of(SHARES[:1])
-    predict = predictor(run.model_set.members, PLAN.grid, run.folder)
-    evaluated = distribution(run.model_set, "stocks", predict(history.matrix), history.matrix)
-    for i in (0, 123, len(history.matrix) - 1):
-        seen = made_bars(SHARES[0].close[: history.rows[i] + 1])
+@dataclass
+class LoadedRunner:
+    """A member of the set, answering here."""
+
+    member: Member
+
+    @property
+    def spec(self):
+        return self.member.spec
+
+    async def predict(self, keys, rows):
+        return self.member.predict(rows)
+
+
+@pytest.mark.parametrize("symbol", ["AAA", "^GSPC"])
+async def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit(run, symbol):
+    """With the very models, closes alone and with ranges, corrected by recent outcomes, over a New Year."""
+    (bars,) = [each for each in universe() if each.symbol == symbol]
+    history, model_set = history_of(bars, PLAN.grid.horizons[-1]), run.model_set
+    kind = kind_of(history.asset_class, bars.has_ranges)
+    names = model_set.weighted(kind)
+    evaluated_with = weighted_only(
+        history, predictor(model_set.members, PLAN.grid, run.folder)(history.matrix), model_set
+    )
+    assert tuple(evaluated_with) == names
+    new_year = int(np.searchsorted(history.origins, np.datetime64("2004-01-01")))
+    rows = np.array([0, 123, new_year - 1, new_year, len(history.rows) - 1])
+    evaluated = forecasts_at(history, rows, evaluated_with, model_set)
+    runners = {
+        spec.name: LoadedRunner(load_member(spec, PLAN.grid, run.folder / spec.file)) for spec in model_set.members
+    }
+    for i, row in enumerate(rows):
+        seen = first_bars(bars, history.rows[row] + 1)
         matrix = latest_inputs([seen])
-        served = distribution(run.model_set, "stocks", predict(matrix), matrix)
+        members = {name: runners[name].member.predict(matrix.rows_for(runners[name].spec.takes)) for name in names}
+        correction = await correction_of(seen, kind, names, None, runners, model_set, CorrectionMemory())
+        served = distribution(model_set, kind, members, matrix, None, correction)
         assert_array_equal(served.surfaces[0], evaluated.surfaces[i])
         assert_array_equal(served.probability_up[0], evaluated.probability_up[i])
+        uncorrected = distribution(model_set, kind, members, matrix)
+        moved = np.abs(uncorrected.surfaces - served.surfaces).max()
+        assert moved > 1e-5 if row else moved < 1e-12
 
 
 def test_only_outcomes_inside_the_window_are_scored(run):
