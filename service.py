@@ -15,8 +15,7 @@ import bentoml
 from bentoml.exceptions import BentoMLConfigException
 from starlette.responses import Response
 
-from contracts import MemberSpec
-from errors import ArtefactError, ConfigurationError
+from errors import ConfigurationError
 from gateway.factory import gateway_service
 from gateway.options import GatewayOptions
 from gateway.predict import answer_batch, answer_predict
@@ -25,7 +24,7 @@ from gateway.schemas import BatchRequest, BatchResponse, PredictRequest, Predict
 from logs import configure_logging
 from market.source import Source
 from runners.artefact import verify_model_set
-from runners.coalesce import Call, CoalescingRunner, Limits
+from runners.coalesce import CoalescingRunner, Limits
 from runners.lstm_runner import LstmRunner
 from runners.store import declared_model_set
 from runners.transformer_runner import TransformerRunner
@@ -35,19 +34,6 @@ from settings import Settings, load_settings, model_set_folder, service_options
 log = logging.getLogger("deepfinance.service")
 
 MODEL_SET = declared_model_set(model_set_folder())
-
-HOSTS = {
-    "xgboost": ("xgboost", "predict"),
-    "lstm": ("lstm", "predict"),
-    "transformer": ("transformer", "predict"),
-    "patchtst": ("transformer", "patchtst"),
-    "patchtsmixer": ("transformer", "patchtsmixer"),
-    "random_forest": ("xgboost", "random_forest"),
-}
-"""Which dependency of the service, and which method of it, serves a member that needs a process."""
-
-EXPLAINERS = {"xgboost": ("xgboost", "contributions"), "transformer": ("transformer", "attention")}
-"""The same for what a member tells of itself beside quantiles."""
 
 SERVICE_OPTIONS: dict[str, Any] = {
     **service_options("DeepFinance"),
@@ -118,7 +104,7 @@ def build_backend(service: Any, settings: Settings) -> Any:
     from market.calendars import ExchangeCalendars
     from market.chain import SourceChain
     from pipeline import Ports
-    from runners.explainer import explainer
+    from runners.hosts import call_of, explainers_of
     from runners.metrics import rows_per_call
     from runners.model_set import load_model_set
 
@@ -127,35 +113,15 @@ def build_backend(service: Any, settings: Settings) -> Any:
     limits = Limits(timeout=settings.runner_timeout)
     runners = {
         spec.name: CoalescingRunner(
-            spec, model_set.grid, _call(service, spec, folder), limits, rows_per_call(spec.name)
+            spec, model_set.grid, call_of(service, spec, folder), limits, rows_per_call(spec.name)
         )
         for spec in model_set.members
     }
     market = SourceChain(_sources(settings))
     calendar = ExchangeCalendars()
     calendar.warm_up()
-    explainers = {
-        name: explainer(name, _remote(service, *EXPLAINERS[name]), settings.runner_timeout)
-        for name in model_set.names
-        if name in EXPLAINERS
-    }
+    explainers = explainers_of(service, model_set.names, settings.runner_timeout)
     return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set)
-
-
-def _call(service: Any, spec: MemberSpec, folder: Path) -> Call:
-    """A call to a member: here, or to its runner."""
-    if spec.in_process:
-        from runners.local import local_call
-
-        return local_call(folder, spec.name)
-    if spec.name not in HOSTS:
-        raise ArtefactError(f"no runner of this version serves the member {spec.name!r}; served: {', '.join(HOSTS)}")
-    return _remote(service, *HOSTS[spec.name])
-
-
-def _remote(service: Any, runner: str, method: str) -> Call:
-    """A call to a runner, looked up late: its proxy connects after the service is built."""
-    return lambda rows: getattr(getattr(service, runner).to_async, method)(rows)
 
 
 def _sources(settings: Settings) -> list[Source]:

@@ -1,0 +1,44 @@
+"""Where each member answers: in the gateway itself, or behind a method of a runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from contracts import Explainer, MemberSpec
+from errors import ArtefactError
+from runners.coalesce import Call
+from runners.explainer import explainer
+from runners.local import local_call
+
+HOSTS = {
+    "xgboost": ("xgboost", "predict"),
+    "lstm": ("lstm", "predict"),
+    "transformer": ("transformer", "predict"),
+    "patchtst": ("transformer", "patchtst"),
+    "patchtsmixer": ("transformer", "patchtsmixer"),
+    "random_forest": ("xgboost", "random_forest"),
+}
+"""Which dependency of the service, and which method of it, serves a member that needs a process."""
+
+EXPLAINERS = {"xgboost": ("xgboost", "contributions"), "transformer": ("transformer", "attention")}
+"""The same for what a member tells of itself beside quantiles."""
+
+
+def call_of(service: Any, spec: MemberSpec, folder: Path) -> Call:
+    """A call to a member of the set in ``folder``; raises ArtefactError where nothing serves it."""
+    if spec.in_process:
+        return local_call(folder, spec.name)
+    if spec.name not in HOSTS:
+        raise ArtefactError(f"no runner of this version serves the member {spec.name!r}; served: {', '.join(HOSTS)}")
+    return _remote(service, *HOSTS[spec.name])
+
+
+def explainers_of(service: Any, names: tuple[str, ...], timeout: float) -> dict[str, Explainer]:
+    """Explainers of those of these members that have one."""
+    return {name: explainer(name, _remote(service, *EXPLAINERS[name]), timeout) for name in names if name in EXPLAINERS}
+
+
+def _remote(service: Any, runner: str, method: str) -> Call:
+    """A call to a runner, looked up late: its proxy connects after the service is built."""
+    return lambda rows: getattr(getattr(service, runner).to_async, method)(rows)
