@@ -11,6 +11,7 @@ REQUEST: Final[dict[str, Any]] = {
     "models": ["xgboost", "lstm", "transformer"],
     "weights": {"xgboost": 0.5, "lstm": 0.3, "transformer": 0.2},
     "confidence_level": 0.9,
+    "explain": False,
 }
 
 FORECAST: Final[dict[str, Any]] = {
