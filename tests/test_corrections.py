@@ -15,6 +15,7 @@ import corrections as served
 from answer import SHOWN_LEVELS
 from contracts import Forecast, ForecastRequest, kind_of
 from corrections import CorrectionMemory, correction_of, recent_past
+from ensemble.distribution import distribution, recent_corrections
 from ensemble.online import Correction, no_correction
 from ensemble.surface import at_level
 from errors import RunnerUnavailable, Timeout
@@ -111,6 +112,21 @@ async def test_it_is_a_correction_that_is_compared():
     found = correction_at(history, rows_of(history, *ORIGINS), await answers_of(history), SET)
     assert not found.shift[0].any()  # nothing of the first forecast is known yet
     assert (np.abs(found.shift[1:]).max(axis=(1, 2)) > 0.01).all()
+
+
+async def test_the_callers_weights_are_those_of_the_past_too():
+    bars, asked = SERIES["AAPL"], {"lstm": 1.0, "xgboost": 3.0}
+    history = history_of(bars, GRID.horizons[-1])
+    answers, last = await answers_of(history), np.array([len(history.rows) - 1])
+    learned = recent_corrections(SET, STOCKS, answers, history.z(GRID), history.origins, last, asked)
+    now = {name: z[last] for name, z in answers.items()}
+    spread = distribution(SET, STOCKS, now, history.matrix.take(last), asked, learned)
+    got = await ask(bars, weights=asked)
+    for level in SHOWN_LEVELS:
+        value = float(np.exp(at_level(spread.surfaces[0, 19], GRID.levels, level)))
+        assert got.quantiles[f"{level:g}"] == got.current_price * value
+    other = recent_corrections(SET, STOCKS, answers, history.z(GRID), history.origins, last)
+    assert (other.shift != learned.shift).any()
 
 
 async def test_outcomes_a_bar_early_in_the_service_are_caught(monkeypatch):

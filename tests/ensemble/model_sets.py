@@ -68,7 +68,7 @@ def calibration(n_members: int, seed: int, *, drift: bool = True) -> Calibration
         direction=direction if drift else np.tile([0.0, 1.0], (STEPS, 1)),
         regime=np.linspace(-1.0, 1.0, 101),
         drift=np.array(float(drift)),
-        rates=np.array([0.06, 0.04]),
+        rates=np.array([0.06, 0.04] if drift else [0.05, 0.07]),
     )
 
 

@@ -10,8 +10,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from contracts import FeatureMatrix
 from ensemble.direction import raw_probability_up
-from ensemble.distribution import MemberFailure, calibrated_blend, distribution, each_alone, offsets_for
-from ensemble.online import Correction, no_correction
+from ensemble.distribution import (
+    MemberFailure,
+    calibrated_blend,
+    distribution,
+    each_alone,
+    offsets_for,
+    recent_corrections,
+)
+from ensemble.online import Correction, corrections, no_correction
 from ensemble.surface import surface
 from tests.ensemble.model_sets import (
     GRID,
@@ -142,6 +149,20 @@ def test_a_correction_scales_about_the_median_and_shifts():
         median = z[row, h, 3]
         twin[row, h, q] = median + (z[row, h, q] - median) * np.exp(log_scale[row, h]) + shift[row, h, q]
     assert_allclose(spread.surfaces, surface(np.sort(twin, axis=-1), MATRIX.sigma, GRID), rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", [STOCKS, OTHERS])
+@pytest.mark.parametrize("asked", [None, {"lstm": 1.0, "xgboost": 3.0}])
+def test_a_correction_is_learned_from_the_blend_that_is_served_at_the_rates_of_the_kind(kind, asked):
+    days = np.datetime64("2003-01-01") + np.arange(ROWS)
+    outcomes, last = RNG.standard_normal((ROWS, len(GRID.horizons))), np.array([ROWS - 1])
+    found = recent_corrections(SET, kind, MEMBERS, outcomes, days, last, asked)
+    twin = corrections(
+        calibrated_blend(SET, kind, MEMBERS, asked), outcomes, days, last, GRID, SET.calibration[kind].rates
+    )
+    assert_array_equal(found.shift, twin.shift)
+    assert_array_equal(found.log_scale, twin.log_scale)
+    assert np.abs(found.shift).max() > 0.01
 
 
 def test_no_correction_changes_nothing():

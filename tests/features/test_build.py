@@ -76,6 +76,13 @@ def test_without_all_four_columns_there_are_no_ranges_and_nothing_is_made_up(mis
     assert_same_rows(history_inputs(bars)[0], closes)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_series_without_ranges_among_others_leaves_none_to_read(order):
+    """Rows of one matrix are fed alike; the pipeline asks for each kind of series apart."""
+    series = [some_bars(BARS_NEEDED, 1, candles=True), some_bars(BARS_NEEDED, 2, candles=False)][::order]
+    assert latest_inputs(series).ranges is None
+
+
 def test_a_member_that_uses_ranges_fits_bars_with_ranges_alone():
     spec = MemberSpec("har_range", "1", "har_range.npz", "sha256:0", "linear", "ranges", ROW_WIDTHS["ranges"])
     assert [spec.fits(has_ranges) for has_ranges in (True, False)] == [True, False]
