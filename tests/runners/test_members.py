@@ -9,7 +9,7 @@ import pytest
 
 from errors import ArtefactError
 from runners.artefact import read_member
-from runners.members import Member, load_member
+from runners.members import Member, OnnxMember, load_member
 from tests.runners.tiny import GRID, MEMBERS, rows_for, write_manifest, write_model_set
 
 ALL = tuple(MEMBERS)
@@ -135,3 +135,24 @@ def test_when_the_file_is_no_model_then_it_does_not_fit(own_set: Path, name: str
     (own_set / spec.file).write_bytes(b"garbage")
     with pytest.raises(ArtefactError, match="does not fit its manifest"):
         load_member(spec, grid, own_set / spec.file)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "runs"), [(1, [2]), (2, [2]), (64, [64]), (65, [33, 32]), (500, [63] * 4 + [62] * 4)]
+)
+def test_a_network_runs_in_parts_none_of_which_is_a_lone_row(
+    members: dict[str, Member], monkeypatch: pytest.MonkeyPatch, n_rows: int, runs: list[int]
+):
+    net, seen = members["lstm"], list[int]()
+    assert isinstance(net, OnnxMember)
+    session = net._session
+
+    class Watched:
+        def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> Any:
+            seen.append(len(inputs["row"]))
+            return session.run(outputs, inputs)
+
+    monkeypatch.setattr(net, "_session", Watched())
+    answer = net.predict(rows_for("lstm", n_rows))
+    assert seen == runs
+    assert answer.shape == (n_rows, *GRID.shape)
