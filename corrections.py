@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +17,19 @@ from ensemble.online import Correction, anchor
 from errors import DeepFinanceError
 from features.build import history_inputs
 
-AT_ONCE = 4
+AT_ONCE = 8
 """Replays that go on at the same time: each asks every model for one to two years of forecasts, and requests of one row
-must not wait behind hundreds of those."""
+must not wait behind thousands of those, nor a replay so long that it times out."""
+AT_ONCE_FOR_ONE = 4
+"""Of these for one call of the pipeline: a batch of new symbols leaves room for whoever comes later."""
+
+Work = Callable[[], Awaitable[Correction | None]]
+
+
+class Memory(Protocol):
+    """Corrections by all that they depend on."""
+
+    async def recall(self, key: object, work: Work) -> Correction | None: ...
 
 
 class CorrectionMemory:
@@ -32,7 +43,7 @@ class CorrectionMemory:
         self._under_way: dict[object, asyncio.Task[Correction | None]] = {}
         self._turns = asyncio.Semaphore(at_once)
 
-    async def recall(self, key: object, work: Callable[[], Awaitable[Correction | None]]) -> Correction | None:
+    async def recall(self, key: object, work: Work) -> Correction | None:
         """What is known under ``key``, else what ``work`` finds, which is remembered unless it is None.
 
         Whoever asks for the same while it is under way waits for it, and it goes on when one of them gives up.
@@ -44,7 +55,7 @@ class CorrectionMemory:
             self._under_way[key] = asyncio.create_task(self._find(key, work))
         return await asyncio.shield(self._under_way[key])
 
-    async def _find(self, key: object, work: Callable[[], Awaitable[Correction | None]]) -> Correction | None:
+    async def _find(self, key: object, work: Work) -> Correction | None:
         try:
             async with self._turns:
                 found = await work()
@@ -55,6 +66,18 @@ class CorrectionMemory:
             while len(self._known) > self._kept:
                 self._known.popitem(last=False)
         return found
+
+
+class InTurns:
+    """A memory as one call of the pipeline sees it: however many series are asked for, few are worked out at a time."""
+
+    def __init__(self, memory: Memory, at_once: int = AT_ONCE_FOR_ONE) -> None:
+        self._memory = memory
+        self._turns = asyncio.Semaphore(at_once)
+
+    async def recall(self, key: object, work: Work) -> Correction | None:
+        async with self._turns:
+            return await self._memory.recall(key, work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +105,7 @@ async def correction_of(
     weights: Mapping[str, float] | None,
     runners: Mapping[str, MemberRunner],
     model_set: ModelSet,
-    memory: CorrectionMemory,
+    memory: Memory,
 ) -> Correction | None:
     """The correction in force at the last bar, one row, for forecasts of these members; None where a member could
     not say what it would have forecast, which the answer mentions."""

@@ -26,7 +26,7 @@ from contracts import (
     Timeframe,
     kind_of,
 )
-from corrections import CorrectionMemory, correction_of
+from corrections import CorrectionMemory, InTurns, Memory, correction_of
 from ensemble.distribution import MemberFailure, answered, distribution, each_alone
 from ensemble.online import Correction, no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
@@ -42,7 +42,7 @@ class Ports:
     market: MarketData
     calendar: Calendar
     runners: Mapping[str, MemberRunner]
-    corrections: CorrectionMemory = field(default_factory=CorrectionMemory)
+    corrections: Memory = field(default_factory=CorrectionMemory)
     explainers: Mapping[str, Explainer] = field(default_factory=dict)
 
 
@@ -70,6 +70,7 @@ async def forecast_many(
         weights = tuple(sorted(request.weights.items())) if request.weights else None
         together.setdefault((request.models, weights), []).append(i)
     groups = list(together.values())
+    ports = replace(ports, corrections=InTurns(ports.corrections))
     parts = await asyncio.gather(
         *(_forecast_alike([requests[i] for i in group], ports, model_set, now) for group in groups)
     )

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import corrections as served
 from answer import SHOWN_LEVELS
 from contracts import Forecast, ForecastRequest, kind_of
-from corrections import CorrectionMemory, correction_of, recent_past
+from corrections import AT_ONCE, AT_ONCE_FOR_ONE, CorrectionMemory, correction_of, recent_past
 from ensemble.distribution import distribution, recent_corrections
 from ensemble.online import Correction, no_correction
 from ensemble.surface import at_level
@@ -366,16 +366,56 @@ async def test_a_caller_who_gives_up_does_not_take_the_answer_from_the_other():
     assert begun == [1]
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
-async def test_no_more_than_so_many_replays_go_on_at_once(at_once, monkeypatch):
-    series = {f"S{i}": replace(first_bars(SERIES["AAPL"], 340 + i), symbol=f"S{i}", fingerprint="") for i in range(7)}
-    through = replace(ports(series, BusyRunner), corrections=CorrectionMemory(at_once=at_once))
-    for symbol in series:
+@pytest.fixture
+def newcomers(monkeypatch):
+    """Bars of some symbols that nobody has asked for."""
+    symbols = [f"S{i}" for i in range(12)]
+    for symbol in symbols:
         monkeypatch.setitem(KINDS, symbol, KINDS["AAPL"])
+    return {
+        symbol: replace(first_bars(SERIES["AAPL"], 340 + i), symbol=symbol, fingerprint="")
+        for i, symbol in enumerate(symbols)
+    }
+
+
+async def ask_for(series, through):
     got = await forecast_many([ForecastRequest(each) for each in series], ports=through, model_set=SET, now=NOW)
     assert all(isinstance(each, Forecast) for each in got)
-    assert through.runners["lstm"].most_under_way - 1 <= at_once  # the forecasts themselves are a call too
-    assert len(through.runners["lstm"].batches) == 8
+    return got
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_no_more_than_so_many_replays_go_on_at_once(at_once, newcomers):
+    through = replace(ports(newcomers, BusyRunner), corrections=CorrectionMemory(at_once=at_once))
+    calls = [ask_for([symbol], through) for symbol in newcomers]
+    await asyncio.gather(*calls)
+    assert through.runners["lstm"].most_under_way <= at_once
+    assert len(through.runners["lstm"].batches) == 24
+
+
+async def test_a_batch_of_new_symbols_leaves_room_for_whoever_comes_later(newcomers):
+    """While the replays of a batch are under way, and the rest of it waits, another symbol is answered."""
+    through, begun, few, go_on = ports(newcomers | SERIES), [], asyncio.Event(), asyncio.Event()
+    slow, honest = {bars.fingerprint for bars in newcomers.values()}, through.runners["lstm"].predict
+
+    async def held_up(keys, rows):
+        name, _, place = keys[0].partition("@")
+        if place and name in slow:
+            begun.append(name)
+            if len(begun) == AT_ONCE_FOR_ONE:
+                few.set()
+            await go_on.wait()
+        return await honest(keys, rows)
+
+    through.runners["lstm"].predict = held_up
+    batch = asyncio.create_task(ask_for(newcomers, through))
+    await few.wait()
+    (other,) = await asyncio.wait_for(ask_for(["AAPL"], through), 20)
+    assert other == await ask(SERIES["AAPL"], horizon=5)
+    assert len(begun) == AT_ONCE_FOR_ONE < AT_ONCE
+    go_on.set()
+    await batch
+    assert len(begun) == len(set(begun)) == len(newcomers)
 
 
 async def test_what_is_remembered_is_one_row():
