@@ -20,12 +20,14 @@ _LISTED = "AAPL AMD BAC BBY CVX GE HD JNJ JPM KO LLY MRK MSFT PEP PFE PG RRC UNH
 SYMBOLS = tuple(_LISTED.split())
 HORIZONS = (1, 5, 20, 90)
 MODELS = ("xgboost", "lstm", "transformer")
+"""Models of which each has a process; others answer in the gateway or share one of these."""
 
 
 def numbers(answer: dict[str, Any]) -> list[float]:
     """Everything in a forecast that the models have a say in."""
     steps = [step[name] for step in answer["path"] for name in ("lower", "median", "upper")]
-    return [*answer["quantiles"].values(), *steps, *(it["price_target"] for it in answer["members"])]
+    targets = [it["price_target"] for it in answer["members"] if it["status"] == "ok"]
+    return [*answer["quantiles"].values(), *steps, *targets]
 
 
 def predict(client: httpx.Client, symbol: str, horizon: int) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def test_what_is_published_can_be_read(server: Server):
         models = client.get("/api/v1/models").json()
         symbols = client.get("/api/v1/symbols").json()
         health = client.get("/api/v1/health").json()
-    assert [it["name"] for it in models["members"]] == list(MODELS)
+    assert set(MODELS) <= {it["name"] for it in models["members"]}
     assert set(SYMBOLS) <= {it["symbol"] for it in symbols["symbols"]}
     assert health["status"] == "ok"
 
