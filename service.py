@@ -101,6 +101,7 @@ class DeepFinance:
 def build_backend(service: Any, settings: Settings) -> Any:
     """Market data, calendar, models and runners, put together as ``settings`` say."""
     from forecaster import Forecaster
+    from market.aside import build_aside
     from market.calendars import ExchangeCalendars
     from market.chain import SourceChain
     from pipeline import Ports
@@ -118,7 +119,7 @@ def build_backend(service: Any, settings: Settings) -> Any:
         for spec in model_set.members
     }
     market = SourceChain(_sources(settings))
-    calendar = ExchangeCalendars()
+    calendar = ExchangeCalendars(build_aside)
     calendar.warm_up()
     explainers = explainers_of(service, model_set.names, settings.runner_timeout)
     return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from threading import Lock
 
@@ -64,7 +64,8 @@ class ExchangeCalendars:
     at the start. Later calls take microseconds, from any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, build: Callable[[str, int, int], Sessions] = build_sessions) -> None:
+        self._build = build
         self._sessions: dict[str, Sessions] = {}
         self._building = Lock()
 
@@ -110,7 +111,7 @@ class ExchangeCalendars:
         known = self._sessions.get(calendar)
         first, last = (known.first_year, known.last_year) if known else USUAL_YEARS
         if known is None or first_year < first or last_year > last:
-            self._sessions[calendar] = build_sessions(calendar, min(first, first_year), max(last, last_year))
+            self._sessions[calendar] = self._build(calendar, min(first, first_year), max(last, last_year))
         return self._sessions[calendar]
 
 
