@@ -35,7 +35,7 @@ def test_a_calendar_that_does_not_exist_is_refused():
 
 
 def test_pandas_stays_out_of_the_process_that_asks():
-    code = "import sys; from market.aside import build_aside as b; b('XNYS', 2022, 2022); print('pandas' in sys.modules)"
+    code = "import sys; from market.aside import build_aside as b; b('XNYS', 2022, 2022);print('pandas' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )
