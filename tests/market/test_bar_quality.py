@@ -251,7 +251,7 @@ def test_a_day_without_trading_keeps_its_zero_volume():
 def test_when_open_is_often_missing_the_range_columns_go_and_the_closes_stay(missing):
     bars = build(days(SOUND), with_value("open", slice(0, 10), missing))
     assert len(bars) == SOUND
-    assert not bars.has_ohlc
+    assert not bars.has_ranges
     assert (bars.open, bars.high, bars.low) == (None, None, None)
     assert [issue.problem for issue in bars.issues] == [
         "ignored: column high, open had to go",
@@ -263,7 +263,7 @@ def test_when_open_is_often_missing_the_range_columns_go_and_the_closes_stay(mis
 def test_when_volume_is_often_missing_only_volume_goes():
     bars = build(days(SOUND), with_value("volume", slice(0, 10), math.nan))
     assert bars.volume is None
-    assert bars.has_ohlc
+    assert all(column is not None for column in (bars.open, bars.high, bars.low))
 
 
 def test_a_patchy_adjusted_close_refuses_rather_than_switching_to_unadjusted_returns():

@@ -29,7 +29,7 @@ async def test_an_index_has_20_years_of_all_columns(symbol, last):
     bars = await SOURCE.bars(symbol, "1d")
     assert (len(bars), str(bars.times[0]), str(bars.times[-1])) == (5031, "1999-01-04", "2018-12-31")
     assert bars.close[-1] == last
-    assert bars.has_ohlc
+    assert bars.has_ranges
     assert bars.volume is not None
     assert bars.issues == ()
 

@@ -49,7 +49,7 @@ async def test_only_date_and_close_are_needed_in_any_case_and_order(tmp_path):
     write_csv(tmp_path, "AAPL.csv", ["2020-01-02,7,5", "2020-01-03,7,6"], "\ufeffDate,Note, CLOSE ")
     bars = await read(tmp_path)
     assert list(bars.close) == [5, 6]
-    assert not bars.has_ohlc
+    assert not bars.has_ranges
 
 
 async def test_yahoo_spells_adjusted_close_with_a_blank(tmp_path):
