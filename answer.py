@@ -205,7 +205,8 @@ def _breakdown(
     window = bars.times[-BARS_NEEDED:]
     expected = calendar.sessions_between(subject.instrument.calendar, _day(bars, -len(window)), _day(bars, -1))
     return ConfidenceBreakdown(
-        model_agreement=model_agreement(own, spread.surfaces[0, step], spread.levels),
+        # with each other: the corrected blend would make a correction look like disagreement
+        model_agreement=model_agreement(own, np.mean(own, axis=0), spread.levels),
         historical_skill=historical_skill(evidence.skill_vs_random_walk, evidence.p_value),
         data_quality=data_quality(len(window), expected),
         regime=regime_typicality(float(spread.regime[0]), model_set.calibration[subject.kind].regime),
