@@ -18,7 +18,7 @@ from features.returns import YEAR
 from features.spec import FEATURE_NAMES, ROW_WIDTHS, WINDOW_CHANNELS, WINDOW_STEPS
 from runners.garch import Dynamics, next_variance, scales, sum_variance
 from runners.members import GarchMember, load_member
-from training.fit_garch import empirical_table, fit_dynamics, fit_garch, path_variance, student_table
+from training.fit_garch import _long_run, empirical_table, fit_dynamics, fit_garch, path_variance, student_table
 from training.history import History, history_of
 from training.plan import Plan, Windows
 
@@ -97,6 +97,12 @@ def test_what_is_served_is_what_was_fitted():
     off = np.abs(served * one.matrix.sigma**2 / path[one.rows - YEAR] - 1)
     assert off.mean() < 0.007
     assert off.max() < 0.04
+
+
+def test_the_long_run_before_a_bar_knows_the_250_bars_before_it():
+    returns = simulated(DYNAMICS, 300, 1)
+    naive = [np.mean(returns[bar - YEAR : bar] ** 2) for bar in range(YEAR, 300)]
+    assert_allclose(_long_run(returns), naive, rtol=1e-12)
 
 
 def test_parameters_of_simulated_returns_are_recovered():

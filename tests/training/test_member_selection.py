@@ -12,6 +12,7 @@ from scipy.special import ndtri
 from backtest.score import SCORED_LEVELS
 from backtest.splits import Window
 from contracts import AssetClass, Bars, Calibration, FeatureMatrix, Floats, Grid, MemberSpec, ModelSet, Times
+from training import selection
 from training.history import History
 from training.leaderboard import leaderboard, leaderboard_table, leaderboards, leaderboards_markdown
 from training.plan import Plan, Windows
@@ -82,6 +83,21 @@ def test_no_more_stay_than_may():
     assert len(useful_members(answers, outcomes, days(), GRID, largest=3)) == 3
 
 
+def test_a_rise_within_the_noise_does_not_keep_a_member(monkeypatch: pytest.MonkeyPatch):
+    noise = np.random.default_rng(6).standard_normal(N_DAYS * N_SYMBOLS)
+    rises = {"sure": 1.0 + 0.1 * noise, "doubtful": noise - noise.mean() + 0.01, "needed": 0.2 + noise - noise.mean()}
+    monkeypatch.setattr(selection, "absence", lambda kept, *_: {name: rises[name] for name in kept})
+    assert useful_members(rises, np.zeros(0), days(), GRID) == ("sure", "needed")
+
+
+def test_who_always_answers_is_not_dropped():
+    one, two, outcomes = world()
+    noise = np.random.default_rng(9).choice([0.3, 3.0], len(one))
+    answers = {"one": gaussian(one), "bad": gaussian(noise), "two": gaussian(two)}
+    assert useful_members(answers, outcomes, days(), GRID, always=("bad",)) == ("one", "bad", "two")
+    assert useful_members(answers, outcomes, days(), GRID, largest=1, always=("bad",)) == ("bad",)
+
+
 def test_what_many_symbols_say_on_one_day_counts_once():
     """A gain that comes from one day on which all symbols moved as one is noise, however many rows it fills."""
     outcomes = np.tile(np.random.default_rng(2).standard_normal((1, N_DAYS, 2)), (N_SYMBOLS, 1, 1))
@@ -98,7 +114,7 @@ def measured() -> tuple[list[tuple[History, dict[str, Floats]]], ModelSet, Plan]
 
 
 def board_world() -> tuple[list[tuple[History, dict[str, Floats]]], ModelSet, Plan]:
-    """Members that know all, know half and know nothing, on made-up histories of constant sigma."""
+    """Members that know all, know half and know nothing, on a made-up history."""
     grid = Grid((1, 5, 20), GRID.levels)
     one, two, _ = world()
     scale = (one * two)[:N_DAYS]
@@ -120,13 +136,14 @@ def board_world() -> tuple[list[tuple[History, dict[str, Floats]]], ModelSet, Pl
 
 
 def made_history(z: Floats, origins: Times) -> History:
-    n_rows, sigma = len(z), 0.02
+    n_rows = len(z)
+    sigma = np.where(np.arange(n_rows) % 3, 0.01, 0.04)
     returns = np.full((n_rows, 20), np.nan)
     for column, horizon in enumerate((1, 5, 20)):
         returns[:, horizon - 1] = z[:, column] * sigma * np.sqrt(horizon)
     ends = origins[:, None] + np.arange(1, 21)
     blank = np.zeros((n_rows, 1), np.float32)
-    matrix = FeatureMatrix(blank, blank[:, None], np.full(n_rows, sigma), np.zeros(n_rows))
+    matrix = FeatureMatrix(blank, blank[:, None], sigma, np.zeros(n_rows))
     bars = Bars("AAA", "1d", origins.astype("datetime64[s]"), np.ones(n_rows), "made up")
     return History(bars, AssetClass.EQUITY, matrix, np.arange(n_rows), origins, returns, ends)
 
@@ -163,7 +180,7 @@ def test_numbers_are_those_of_the_definition(measured):
         total = 0.0
         for level, column in zip(SCORED_LEVELS, levels, strict=True):
             miss = outcomes - z[at, 1, column]
-            total += np.where(miss > 0, level * miss, (level - 1) * miss).sum()
+            total += (history.matrix.sigma[at] * np.where(miss > 0, level * miss, (level - 1) * miss)).sum()
         return total
 
     rows = {row["member"]: row for row in leaderboard(answered, model_set, "stocks", plan)["calibration"]}
