@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from contracts import AssetClass, ModelSet
+from training.calibrate import ALWAYS
 from training.champion import Verdict
 from training.leaderboard import leaderboards_markdown
 from training.scoreboard import markdown_table
@@ -34,6 +35,7 @@ def model_card(published: ModelSet, verdict: Verdict) -> str:
         promotion=_promotion(verdict),
         unmeasured=_unmeasured(manifest["evidence"]),
         bundled=BUNDLED if "bundled" in manifest["providers"] else "",
+        always=", ".join(ALWAYS),
         leaderboard=leaderboards_markdown(manifest.get("leaderboard") or {}),
         tables="\n\n".join(
             f"### {name}\n\n{manifest['evidence'][name]['scope']}.\n\n{markdown_table(rows)}"
@@ -110,8 +112,9 @@ t is Diebold-Mariano over days. Random walk: the symbol's own unconditional quan
 
 Of each member alone, before calibration, the skill against EWMA; and by which share the loss of the ensemble would grow
 without it, or for a member without weight would shrink if it joined with an equal share (t: Diebold-Mariano). Members
-are chosen on the calibration window by dropping, one after the other, those whose absence it does not notice; the
-evidence window is shown for information and chose nothing. A member without weight answers where it is named.
+are chosen on the calibration window by dropping, one after the other, those whose absence it does not notice, but
+{always} always stay; the evidence window is shown for information and chose nothing. A member without weight answers
+where it is named.
 
 {leaderboard}
 
