@@ -46,7 +46,7 @@ class PredictRequest(Body):
     timeframe: Timeframe = Field(default="1d", description="Length of a bar: a day or an hour.", examples=["1d"])
     models: Annotated[list[ModelName], Field(min_length=1, max_length=MAX_MODELS)] | None = Field(
         default=None,
-        description="Members to use, without repeats. Left out or null: all that are published.",
+        description="Members to use, without repeats. Left out or null: those with a published weight.",
         examples=[["xgboost", "lstm", "transformer"]],
     )
     weights: Annotated[dict[ModelName, Weight], Field(max_length=MAX_MODELS)] | None = Field(
