@@ -95,7 +95,7 @@ Forecasts the distribution of the cumulative log return 1 to 90 bars ahead, for 
 - **Data**: {symbols}; for the members that use ranges also: {range_symbols}.{left_out}
 - **Windows**: members fitted on {training}; weights and calibration on {calibration}; scores below measured on
   {evidence}, or as stated. An outcome must lie inside its window, so nothing is fitted on prices of the next.
-- **Seed** {seed}. The same command on the same versions gives the same scores within 0.2 points of skill.{curves}
+- **Seed** {seed}. The same command on the same versions gives the same scores within 0.05 points of skill.{curves}
 
 ## Why it is published
 

@@ -5,7 +5,10 @@ serves. Losses are compared with a Diebold-Mariano test at horizons of 1, 5 and 
 the challenger's universe. The challenger is promoted when it is not worse beyond its error, that is unless
 
 - at one of these horizons its loss is larger with a one-sided p below 0.05, or
-- over the three, each in units of the champion's mean loss, it loses more than one standard error.
+- over the three, each in units of the champion's mean loss, it loses more than one standard error,
+
+differences below 0.05 % of the loss left aside: the same set made on another machine differs by less, and the test
+would now and then refuse it.
 
 Where the two cannot be compared:
 
@@ -43,6 +46,7 @@ from training.predictions import predictor
 HORIZONS = (1, 5, 20)
 WORSE_P = 0.05
 STANDARD_ERRORS = 1.0
+NEGLIGIBLE = 0.0005
 FEWEST_DAYS = 250
 
 Answered = Sequence[tuple[History, Mapping[str, Floats]]]
@@ -151,10 +155,10 @@ def _comparison(horizon: int, ours: Floats, theirs: Floats, scored: Scored) -> C
 def decide(rows: Sequence[Comparison]) -> tuple[bool, str]:
     """The rule at the top of this file."""
     *single, together = rows
-    worse = [row for row in single if row.p_worse < WORSE_P]
+    worse = [row for row in single if row.p_worse < WORSE_P and row.gain < -NEGLIGIBLE]
     if worse:
         named = ", ".join(f"{row.horizon} bars ({100 * row.gain:+.2f} %, p {row.p_worse:.3f})" for row in worse)
         return False, f"worse beyond its error at {named}"
-    if together.t < -STANDARD_ERRORS:
+    if together.t < -STANDARD_ERRORS and together.gain < -NEGLIGIBLE:
         return False, f"worse by {-together.t:.1f} standard errors over all horizons ({100 * together.gain:+.2f} %)"
     return True, f"not worse beyond its error: {100 * together.gain:+.2f} % over all horizons, t {together.t:+.1f}"

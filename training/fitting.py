@@ -72,7 +72,9 @@ def fit_members(
             _fit(job, known, plan)
     losses = {job.member.name: finished(job.path, job.inputs) for job in jobs}
     if lost := [name for name, each in losses.items() if each is None]:
-        raise ConfigurationError(f"the fit of {', '.join(lost)} failed; what went wrong is printed above")
+        raise ConfigurationError(
+            f"the fit of {', '.join(lost)} failed: what went wrong is printed above, or it was killed"
+        )
     return Fitted(tuple(job.member for job in jobs), {name: each or [] for name, each in losses.items()}, left_out)
 
 

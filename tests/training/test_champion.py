@@ -46,6 +46,13 @@ def test_not_worse_beyond_its_error(p_worse: tuple[float, ...], t: float, promot
     assert decide([*rows, together(0.001 * t, t)])[0] is promoted
 
 
+def test_what_another_machine_changes_decides_nothing():
+    rows = [replace(at(horizon, 0.001), gain=-0.0004) for horizon in champion.HORIZONS]
+    assert decide([*rows, together(-0.0004, -3.0)])[0]
+    assert not decide([*rows, together(-0.0006, -3.0)])[0]
+    assert not decide([replace(rows[0], gain=-0.0006), *rows[1:], together(-0.0004, -3.0)])[0]
+
+
 def test_the_reason_names_the_horizon_that_got_worse():
     rows = [at(1, 0.5), at(5, 0.01), at(20, 0.5), together(0, 0)]
     assert decide(rows)[1] == "worse beyond its error at 5 bars (-1.00 %, p 0.010)"
