@@ -12,10 +12,10 @@ from contracts import Floats
 
 
 def model_agreement(members: Sequence[Floats], blended: Floats, levels: Sequence[float]) -> float | None:
-    """1 - mean distance of the members' quantiles from the blend, over the blend's interquartile range, in [0, 1].
+    """1 - mean distance of the members' quantiles from ``blended``, over its interquartile range, in [0, 1].
 
-    ``members`` hold one (n_levels,) array each, ``blended`` is (n_levels,), all at the asked horizon. None for
-    a single member: there is nothing to agree with.
+    ``members`` hold one (n_levels,) array each, ``blended`` is (n_levels,), their average before any correction that
+    they do not carry themselves; all at the asked horizon. None for a single member: there is nothing to agree with.
     """
     if len(members) < 2:
         return None
