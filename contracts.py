@@ -528,3 +528,25 @@ class MemberRunner(Protocol):
     async def predict(self, keys: Sequence[str], rows: Floats32) -> Floats:
         """(n_rows, row_width) -> (n_rows, n_horizons, n_levels); raises RunnerUnavailable or Timeout."""
         ...
+
+
+class SharedCache(Protocol):
+    """Bytes that processes share, best effort. Never raises and never holds a caller up for more than 50 ms: a cache
+    that is slow, full or gone costs hits, nothing else. Keys are printable and say everything the value depends on."""
+
+    async def get(self, key: str) -> bytes | None:
+        """None also where the cache cannot tell."""
+        ...
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        """Keep for ``ttl`` seconds."""
+        ...
+
+    async def claim(self, key: str, ttl: float) -> bool:
+        """True where the caller is the one to do the work named ``key``, for ``ttl`` seconds at most; True as well
+        where nobody can tell, so that work is done twice rather than never."""
+        ...
+
+    async def release(self, key: str) -> None:
+        """The work that was claimed is done, or given up."""
+        ...

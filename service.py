@@ -22,14 +22,12 @@ from gateway.predict import answer_batch, answer_predict
 from gateway.routes import build_routes
 from gateway.schemas import BatchRequest, BatchResponse, PredictRequest, PredictResponse
 from logs import configure_logging
-from market.source import Source
 from runners.artefact import verify_model_set
-from runners.coalesce import CoalescingRunner, Limits
 from runners.lstm_runner import LstmRunner
 from runners.store import declared_model_set
 from runners.transformer_runner import TransformerRunner
 from runners.xgboost_runner import XgboostRunner
-from settings import Settings, load_settings, model_set_folder, service_options
+from settings import load_settings, model_set_folder, service_options
 
 log = logging.getLogger("deepfinance.service")
 
@@ -63,6 +61,8 @@ class DeepFinance:
     def __init__(self) -> None:
         settings = load_settings()
         configure_logging(settings.debug)
+        from wiring import build_backend  # the gateway alone needs it
+
         self.backend = build_backend(self, settings)
 
     @bentoml.api(route="/api/v1/predict", output_spec=PredictResponse)  # type: ignore[untyped-decorator]
@@ -96,40 +96,3 @@ class DeepFinance:
 
     async def __is_ready__(self) -> bool:
         return await self.backend.is_ready()
-
-
-def build_backend(service: Any, settings: Settings) -> Any:
-    """Market data, calendar, models and runners, put together as ``settings`` say."""
-    from forecaster import Forecaster
-    from market.aside import build_aside
-    from market.calendars import ExchangeCalendars
-    from market.chain import SourceChain
-    from pipeline import Ports
-    from runners.hosts import call_of, explainers_of
-    from runners.metrics import rows_per_call
-    from runners.model_set import load_model_set
-
-    folder = Path(service.model_set.path)
-    model_set = load_model_set(folder)
-    limits = Limits(timeout=settings.runner_timeout)
-    runners = {
-        spec.name: CoalescingRunner(
-            spec, model_set.grid, call_of(service, spec, folder), limits, rows_per_call(spec.name)
-        )
-        for spec in model_set.members
-    }
-    market = SourceChain(_sources(settings))
-    calendar = ExchangeCalendars(build_aside)
-    calendar.warm_up()
-    explainers = explainers_of(service, model_set.names, settings.runner_timeout)
-    return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set)
-
-
-def _sources(settings: Settings) -> list[Source]:
-    from market.bundled import BundledSource
-    from market.files import FilesSource
-
-    def source(name: str) -> Source:
-        return FilesSource(settings.data_dir) if name == "files" and settings.data_dir else BundledSource()
-
-    return [source(name) for name in settings.providers]

@@ -23,17 +23,8 @@ ROOT = Path(__file__).resolve().parent
 SECTION = "deepfinance"
 SERVICES = ("DeepFinance", "XgboostRunner", "LstmRunner", "TransformerRunner")
 SECRETS = ("ml_service_api_key", "redis_url", "database_url", "finnhub_api_key", "alpha_vantage_api_key")
-BUILT_PROVIDERS = ("files", "bundled")
-PLANNED_PROVIDERS = ("yahoo", "finnhub", "alpha_vantage", "binance")
-NOT_USED_YET = {
-    "redis_url": "answers are not cached in this version",
-    "database_url": "forecasts are not stored in this version",
-    "finnhub_api_key": "the finnhub source is not part of this version",
-    "alpha_vantage_api_key": "the alpha_vantage source is not part of this version",
-    "data_cache_ttl": "bundled and file prices are not fetched, so they do not expire",
-    "prediction_cache_ttl": "answers are not cached in this version",
-    "rate_limit": "requests are not limited in this version",
-}
+PROVIDERS = ("yahoo", "finnhub", "alpha_vantage", "binance", "files", "bundled")
+NEEDS_KEY = {"finnhub": "finnhub_api_key", "alpha_vantage": "alpha_vantage_api_key"}
 
 
 def _comma_separated(value: Any) -> Any:
@@ -49,10 +40,8 @@ def _sendable(key: SecretStr) -> SecretStr:
 
 
 def _provider(name: str) -> str:
-    if name in PLANNED_PROVIDERS:
-        raise ValueError(f"{name!r} is not part of this version yet; use {' or '.join(BUILT_PROVIDERS)}")
-    if name not in BUILT_PROVIDERS:
-        raise ValueError(f"{name!r} is not a data source; known: {', '.join(PLANNED_PROVIDERS + BUILT_PROVIDERS)}")
+    if name not in PROVIDERS:
+        raise ValueError(f"{name!r} is not a data source; known: {', '.join(PROVIDERS)}")
     return name
 
 
@@ -101,6 +90,8 @@ class Settings(BaseSettings):
         pattern=r"^[1-9]\d*/(second|minute|hour|day)$",
         description="requests per second, minute, hour or day, such as 100/minute",
     )
+    state_dir: Path = Field(ROOT / ".deepfinance", description="the folder for what the service keeps")
+    history_retention_days: int = Field(0, ge=0, description="days that a forecast is kept, 0 for ever")
     runner_layout: Annotated[Literal["auto", "per_model", "combined", "embedded"], AfterValidator(_served_layout)] = (
         Field("auto", description="auto or per_model")
     )
@@ -132,12 +123,15 @@ class Settings(BaseSettings):
             )
         if "files" in self.data_providers and self.data_dir is None:
             raise ValueError("DATA_PROVIDERS names files, which needs DATA_DIR, the folder with the price files")
+        for provider, key in NEEDS_KEY.items():
+            if provider in self.data_providers and getattr(self, key) is None:
+                raise ValueError(f"DATA_PROVIDERS names {provider}, which needs {key.upper()}")
         return self
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Data sources in the order in which they are tried."""
-        return self.data_providers or (("files", "bundled") if self.data_dir else ("bundled",))
+        return self.data_providers or (("files", "bundled") if self.data_dir else ("yahoo", "bundled"))
 
     @property
     def api_keys(self) -> tuple[str, ...]:
@@ -148,7 +142,9 @@ class Settings(BaseSettings):
     def warnings(self) -> tuple[str, ...]:
         """What was set and has no effect, one sentence each."""
         unused = [
-            f"{name.upper()} is set, but {why}" for name, why in NOT_USED_YET.items() if name in self.model_fields_set
+            f"{key.upper()} is set, but DATA_PROVIDERS does not name {provider}"
+            for provider, key in NEEDS_KEY.items()
+            if getattr(self, key) is not None and provider not in self.providers
         ]
         if self.data_dir and "files" not in self.providers:
             unused.append("DATA_DIR is set, but DATA_PROVIDERS does not name files")

@@ -33,7 +33,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_key_is_all_that_must_be_set():
     loaded = load_settings()
     assert loaded.api_keys == ("a-key",)
-    assert (loaded.port, loaded.providers, loaded.auth, loaded.warnings) == (3000, ("bundled",), "on", ())
+    assert (loaded.port, loaded.providers, loaded.auth, loaded.warnings) == (3000, ("yahoo", "bundled"), "on", ())
 
 
 def test_several_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch):
@@ -65,7 +65,7 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("DEBUG", "perhaps", r"DEBUG: expected true or false, got 'perhaps'"),
         ("AUTH", "no", r"AUTH: expected on or off, got 'no'"),
         ("DATA_PROVIDERS", "bundled,yaho", r"DATA_PROVIDERS: 'yaho' is not a data source; known: yahoo, "),
-        ("DATA_PROVIDERS", "yahoo", r"DATA_PROVIDERS: 'yahoo' is not part of this version yet"),
+        ("DATA_PROVIDERS", "yahoo,finnhub", r"DATA_PROVIDERS names finnhub, which needs FINNHUB_API_KEY"),
         ("DATA_PROVIDERS", "files", r"DATA_PROVIDERS names files, which needs DATA_DIR"),
         ("DATA_DIR", "/does/not/exist", r"DATA_DIR: '/does/not/exist' is not a folder"),
         ("DATA_CACHE_TTL", "-1", r"DATA_CACHE_TTL: expected seconds, 0 or more, got '-1'"),
@@ -112,11 +112,10 @@ def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
     assert SECRET not in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", [name.upper() for name in settings.NOT_USED_YET])
-def test_a_setting_without_effect_is_warned_about(name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(name, "10/second" if name == "RATE_LIMIT" else "60")
+def test_a_key_without_its_source_is_warned_about(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FINNHUB_API_KEY", SECRET)
     (warning,) = load_settings().warnings
-    assert warning.startswith(f"{name} is set, but ")
+    assert warning == "FINNHUB_API_KEY is set, but DATA_PROVIDERS does not name finnhub"
 
 
 def test_files_come_first_where_there_is_a_folder_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

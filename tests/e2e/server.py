@@ -58,6 +58,9 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "PYTHONUNBUFFERED": "1",
         "ML_SERVICE_API_KEY": KEY,
+        "DATA_PROVIDERS": "files,bundled" if "DATA_DIR" in more else "bundled",  # nothing from outside, ever
+        "RATE_LIMIT": "1000000/minute",
+        "STATE_DIR": str(home / "state"),
         **more,
     }
 

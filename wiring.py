@@ -1,0 +1,45 @@
+"""Everything the gateway process is made of, put together as the settings say. Imported by the gateway alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from forecaster import Forecaster
+from market.aside import build_aside
+from market.bundled import BundledSource
+from market.calendars import ExchangeCalendars
+from market.chain import SourceChain
+from market.files import FilesSource
+from market.source import Source
+from pipeline import Ports
+from runners.coalesce import CoalescingRunner, Limits
+from runners.hosts import call_of, explainers_of
+from runners.metrics import rows_per_call
+from runners.model_set import load_model_set
+from settings import Settings
+
+
+def build_backend(service: Any, settings: Settings) -> Forecaster:
+    """Market data, calendar, models and runners. ``service`` has the runners as attributes."""
+    folder = Path(service.model_set.path)
+    model_set = load_model_set(folder)
+    limits = Limits(timeout=settings.runner_timeout)
+    runners = {
+        spec.name: CoalescingRunner(
+            spec, model_set.grid, call_of(service, spec, folder), limits, rows_per_call(spec.name)
+        )
+        for spec in model_set.members
+    }
+    market = SourceChain(_sources(settings))
+    calendar = ExchangeCalendars(build_aside)
+    calendar.warm_up()
+    explainers = explainers_of(service, model_set.names, settings.runner_timeout)
+    return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set)
+
+
+def _sources(settings: Settings) -> list[Source]:
+    made: dict[str, Source] = {"bundled": BundledSource()}
+    if settings.data_dir:
+        made["files"] = FilesSource(settings.data_dir)
+    return [made[name] for name in settings.providers if name in made]
