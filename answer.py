@@ -23,11 +23,13 @@ from contracts import (
     ForecastRequest,
     Instrument,
     MemberAnswer,
+    MemberEvent,
+    MemberSpec,
     ModelSet,
     PathStep,
 )
 from ensemble.confidence import data_quality, historical_skill, model_agreement, regime_typicality
-from ensemble.distribution import Distribution
+from ensemble.distribution import Distribution, MemberFailure
 from ensemble.surface import at_level
 from features.spec import BARS_NEEDED
 
@@ -118,11 +120,10 @@ def _members(request: ForecastRequest, price: float, subject: Subject, model_set
     spread = subject.spread
     column = int(np.searchsorted(model_set.grid.horizons, request.horizon, side="right")) - 1
     weights = dict(zip(spread.members, spread.weights[:, column], strict=True))
-    middle = spread.levels.index(0.5)
     answers = []
     for spec in model_set.members:
         if spec.name in spread.members:
-            target = price * float(np.exp(subject.own[spec.name][request.horizon - 1, middle]))
+            target = _own_target(price, request.horizon, subject.own[spec.name], spread.levels)
             weight, note = float(weights[spec.name]), POOLED if spec.kind == "garch" else None
             answers.append(MemberAnswer(spec.name, spec.version, weight, target, "ok", note=note))
         elif spec.name in spread.failures:
@@ -131,6 +132,24 @@ def _members(request: ForecastRequest, price: float, subject: Subject, model_set
         elif (request.models is None or spec.name in request.models) and not spec.fits(subject.bars.has_ranges):
             answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "left_out", NEEDS_RANGES))
     return tuple(answers)
+
+
+def member_event(
+    request: ForecastRequest,
+    price: float,
+    spec: MemberSpec,
+    outcome: Floats | MemberFailure,
+    levels: Sequence[float],
+) -> MemberEvent:
+    """What can be said of one member before the others have answered; ``outcome`` is its own (n_steps, n_levels)
+    surface. The target is the one that the forecast will show for it."""
+    if isinstance(outcome, MemberFailure):
+        return MemberEvent(spec.name, spec.version, "failed", None, outcome.reason)
+    return MemberEvent(spec.name, spec.version, "ok", _own_target(price, request.horizon, outcome, levels))
+
+
+def _own_target(price: float, horizon: int, surface: Floats, levels: Sequence[float]) -> float:
+    return price * float(np.exp(surface[horizon - 1, levels.index(0.5)]))
 
 
 def _evidence(request: ForecastRequest, subject: Subject, model_set: ModelSet) -> Evidence:

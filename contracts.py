@@ -333,6 +333,17 @@ class MemberAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberEvent:
+    """One member's own answer, as soon as it is there; its weight is known once all have answered."""
+
+    model: str
+    version: str
+    status: Literal["ok", "failed"]
+    price_target: float | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConfidenceBreakdown:
     """Four fractions, 1 is best; definitions in ensemble/confidence.py. They explain, they do not enter ``confidence``.
 
