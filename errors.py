@@ -11,6 +11,7 @@ DeepFinanceError
 │   └── UnknownModel        404
 ├── MethodNotAllowed        405
 ├── UnsupportedMediaType    415
+├── RateLimited             429  with ``retry_after`` seconds
 ├── UnusableSeries          422  the symbol exists but its bars cannot carry a forecast
 ├── Unavailable             503  with ``retry_after`` seconds
 │   ├── SourceUnavailable   503  no data source could answer
@@ -88,6 +89,16 @@ class MethodNotAllowed(DeepFinanceError):
 
 class UnsupportedMediaType(DeepFinanceError):
     code, status = "unsupported_media_type", 415
+
+
+class RateLimited(DeepFinanceError):
+    """Too much was asked for; ``retry_after`` is the number of seconds after which asking again makes sense."""
+
+    code, status = "rate_limited", 429
+
+    def __init__(self, message: str, details: Sequence[ErrorDetail] = (), *, retry_after: int = 1) -> None:
+        super().__init__(message, details)
+        self.retry_after = retry_after
 
 
 class UnusableSeries(DeepFinanceError):

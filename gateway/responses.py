@@ -23,6 +23,7 @@ from errors import (
     ErrorDetail,
     InvalidRequest,
     MalformedBody,
+    RateLimited,
     Unauthorized,
     Unavailable,
 )
@@ -87,7 +88,7 @@ def _ours(exc: DeepFinanceError) -> Problem:
     if isinstance(exc, ConfigurationError):
         return INTERNAL
     headers: dict[str, str] = {}
-    if isinstance(exc, Unavailable):
+    if isinstance(exc, (Unavailable, RateLimited)):
         headers["Retry-After"] = str(max(1, exc.retry_after))
     if isinstance(exc, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
