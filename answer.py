@@ -92,10 +92,10 @@ def answer(
         members=_members(request, price, subject, model_set),
         confidence_breakdown=_breakdown(subject, step, evidence, model_set, calendar),
         evidence=evidence,
-        data=_data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now)),
+        data=_data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now), now),
         models_version=model_set.version,
-        degraded=tuple(spread.failures),
-        notes=_notes(request, evidence, direction, subject, model_set),
+        degraded=(*spread.failures, *(f"source:{name}" for name in bars.skipped)),
+        notes=(*_notes(request, evidence, direction, subject, model_set), *_source_notes(bars, now)),
     )
 
 
@@ -232,10 +232,33 @@ def _breakdown(
     )
 
 
-def _data_report(bars: Bars, last_session: date) -> DataReport:
+def _data_report(bars: Bars, last_session: date, now: datetime) -> DataReport:
     last_bar = _day(bars, -1)
-    dropped = tuple(issue for issue in bars.issues if issue.problem.startswith("dropped:"))
-    return DataReport(bars.provider, last_bar, last_bar < last_session, len(bars), bars.fingerprint, dropped)
+    return DataReport(
+        provider=bars.provider,
+        last_bar=last_bar,
+        stale=last_bar < last_session or bars.is_last_good,
+        bars=len(bars),
+        fingerprint=bars.fingerprint,
+        dropped=tuple(issue for issue in bars.issues if issue.problem.startswith("dropped:")),
+        age_seconds=_age(bars, now),
+        suspicious=tuple(issue for issue in bars.issues if issue.problem.startswith("kept:")),
+    )
+
+
+def _age(bars: Bars, now: datetime) -> float | None:
+    return None if bars.fetched_at is None else max(0.0, (now - bars.fetched_at).total_seconds())
+
+
+def _source_notes(bars: Bars, now: datetime) -> tuple[str, ...]:
+    """Which data source failed, and what that means for the prices used."""
+    missing = " and ".join(bars.skipped)
+    if bars.is_last_good:
+        age = (_age(bars, now) or 0.0) / 60
+        return (f"Prices are the last good ones of {bars.provider}, {age:.0f} min old: no answer now from {missing}.",)
+    if bars.skipped:
+        return (f"No answer now from {missing}: the prices are those of {bars.provider} and end on {_day(bars, -1)}.",)
+    return ()
 
 
 def _notes(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from gateway.reports import HealthChecks, HealthFacts
 
 Status = Literal["ok", "degraded", "down"]
+_AWAY = frozenset({"failing", "open", "half_open"})
 
 
 def overall(checks: HealthChecks) -> Status:
@@ -16,12 +17,12 @@ def overall(checks: HealthChecks) -> Status:
     if _none_answers(runners) or _none_answers(sources):
         return "down"
     cache_fails = checks.cache is not None and checks.cache.state == "failing"
-    return "degraded" if cache_fails or "failing" in [*runners, *sources] else "ok"
+    return "degraded" if cache_fails or any(state in _AWAY for state in [*runners, *sources]) else "ok"
 
 
 def _none_answers(states: list[Any]) -> bool:
     # A source that has not been asked yet may well answer.
-    return all(state == "failing" for state in states)
+    return all(state in _AWAY for state in states)
 
 
 def report(facts: HealthFacts) -> dict[str, Any]:

@@ -32,7 +32,10 @@ class SourceCheck(Report):
     """One data source, in the order in which they are tried."""
 
     name: str = Field(description="Name of the source.", examples=["bundled"])
-    state: Literal["ok", "failing", "unused"] = Field(description="`unused` when it has not been asked yet.")
+    state: Literal["ok", "failing", "open", "half_open", "unused"] = Field(
+        description="`unused` when it has not been asked yet, `open` when it failed and is left alone for a while, "
+        "`half_open` when it is being tried again."
+    )
     latency_ms: float | None = Field(default=None, description="Time of the last answer, in milliseconds.")
     detail: str | None = Field(default=None, description="Why it is failing, in words.")
 
