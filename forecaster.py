@@ -16,6 +16,7 @@ from typing import Any
 
 from contracts import AssetClass, Bars, Forecast, ForecastRequest, Instrument, MemberSpec, ModelSet, kind_of
 from errors import DeepFinanceError
+from gateway.answers import Answer, computed
 from gateway.backend import Catalogue
 from gateway.reports import (
     HealthChecks,
@@ -54,7 +55,11 @@ class Forecaster:
     def catalogue(self) -> Catalogue:
         return self._catalogue
 
-    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Answer | DeepFinanceError]:
+        return [computed(outcome) for outcome in await self.forecast(requests)]
+
+    async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+        """One forecast or error per request, in order, computed now."""
         return await forecast_many(requests, ports=self._ports, model_set=self._model_set, now=datetime.now(UTC))
 
     async def health(self) -> HealthFacts:
@@ -138,7 +143,7 @@ class Forecaster:
         symbols = self._ports.market.symbols()
         if not symbols:
             return True
-        (outcome,) = await self.predict([ForecastRequest(symbols[0])])
+        (outcome,) = await self.forecast([ForecastRequest(symbols[0])])
         return isinstance(outcome, Forecast)
 
     def _member_report(self, spec: MemberSpec) -> MemberReport:

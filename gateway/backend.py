@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from contracts import Forecast, ForecastRequest, Instrument, Timeframe
+from contracts import ForecastRequest, Instrument, Timeframe
 from errors import DeepFinanceError
+from gateway.answers import Answer
 from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
 from gateway.scoreboard import ScoreboardReport
 
@@ -27,8 +28,9 @@ class Backend(Protocol):
         """Called for every request: return something kept."""
         ...
 
-    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
-        """One answer or error per request, in order. An error of one request is returned, not raised."""
+    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Answer | DeepFinanceError]:
+        """One answer, kept or computed, or error per request, in order. An error of one request is returned, not
+        raised."""
         ...
 
     async def health(self) -> HealthFacts:

@@ -42,8 +42,8 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
     },
     "gateway": LEAVES | {"pipeline"},
-    "forecaster": LEAVES | {"gateway", "pipeline", "runners"},
-    "forecast_cache": LEAVES | {"features.spec"},
+    "forecaster": LEAVES | {"gateway", "pipeline", "runners", "forecast_cache"},
+    "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
     "risk_desk": LEAVES | PURE | {"pipeline", "offload", "gateway"},
     "offload": LEAVES,
     "wiring": LEAVES

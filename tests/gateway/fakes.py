@@ -19,6 +19,7 @@ from contracts import (
     PathStep,
 )
 from errors import DeepFinanceError, ErrorDetail, UnknownSymbol
+from gateway.answers import Answer, computed
 from gateway.backend import Catalogue
 from gateway.examples import SCOREBOARD
 from gateway.reports import (
@@ -114,11 +115,11 @@ class FakeBackend:
     def catalogue(self) -> Catalogue:
         return Catalogue(MODELS)
 
-    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Answer | DeepFinanceError]:
         self.asked.extend(requests)
         if self.raises is not None:
             raise self.raises
-        return [self._answer(request) for request in requests]
+        return [computed(self._answer(request)) for request in requests]
 
     def _answer(self, request: ForecastRequest) -> Forecast | DeepFinanceError:
         if request.symbol not in SYMBOLS:

@@ -10,14 +10,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway import examples
+from gateway.answers import answer_of
 from gateway.auth import PUBLIC_PATHS
-from gateway.convert import from_forecast
 from gateway.openapi import API_VERSION, specification_of
 from gateway.operations import NATIVE
 from gateway.schemas import (
@@ -130,7 +131,7 @@ def test_examples_fit(model: Any, example: dict[str, Any]) -> None:
 
 def test_a_real_answer_fits_the_schema_of_the_documentation() -> None:
     request = PredictRequest(symbol="AAPL", horizon=90)
-    body = from_forecast(forecast_for(_asked(request)))
+    body = orjson.loads(answer_of(forecast_for(_asked(request)), 0.0).body)
     assert list(_misfits("PredictResponse", body)) == []
     body["surprise"] = 1
     assert list(_misfits("PredictResponse", body)) != []

@@ -94,7 +94,7 @@ class World:
         return call
 
     async def ask(self, **more: Any) -> Any:
-        (answer,) = await self.forecaster.predict([ForecastRequest("AAPL", **more)])
+        (answer,) = await self.forecaster.forecast([ForecastRequest("AAPL", **more)])
         return answer
 
 
