@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from contracts import ForecastRequest, Instrument, Timeframe
+from contracts import ForecastRequest, Instrument, MemberEvent, Timeframe
 from errors import DeepFinanceError
 from gateway.answers import Answer
 from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
@@ -31,6 +31,15 @@ class Backend(Protocol):
     async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Answer | DeepFinanceError]:
         """One answer, kept or computed, or error per request, in order. An error of one request is returned, not
         raised."""
+        ...
+
+    async def predict_watched(self, request: ForecastRequest, told: Callable[[MemberEvent], None]) -> Answer:
+        """One answer, telling of each member as it comes in, of all of them at once where the forecast was kept.
+        Raises the error."""
+        ...
+
+    async def series_state(self, symbol: str, timeframe: Timeframe) -> Hashable:
+        """Something that differs once a forecast made now might differ: new bars, another price, other models."""
         ...
 
     async def health(self) -> HealthFacts:

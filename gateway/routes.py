@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, UnknownModel
@@ -50,7 +51,7 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    _answer_errors_in_our_shape(app)
+    answer_errors_in_our_shape(app)
     _add_health(app, backend)
     _add_models(app, backend)
     _add_scoreboard(app, backend)
@@ -117,7 +118,9 @@ def _add_symbols(app: FastAPI, backend: Callable[[], Backend]) -> None:
         return await backend().symbol(symbol)
 
 
-def _answer_errors_in_our_shape(app: FastAPI) -> None:
+def answer_errors_in_our_shape(app: FastAPI) -> None:
+    """Whatever a mounted route raises, a body that it checked itself included."""
+
     async def respond(_: Request, exc: Exception) -> Response:
         return error_response(exc)
 
@@ -126,6 +129,7 @@ def _answer_errors_in_our_shape(app: FastAPI) -> None:
 
     app.add_exception_handler(DeepFinanceError, respond)
     app.add_exception_handler(HTTPException, respond)
+    app.add_exception_handler(ValidationError, respond)
     app.add_exception_handler(RequestValidationError, invalid)
 
 
