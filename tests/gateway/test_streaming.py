@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from contracts import ForecastRequest, MemberEvent, Timeframe
+from contracts import Forecast, ForecastRequest, MemberEvent, Timeframe
 from errors import RunnerUnavailable, SourceUnavailable, UnknownSymbol
 from gateway.broadcast import Broadcaster, Listener
 from gateway.events import add_stream
@@ -174,7 +174,7 @@ async def test_a_subscriber_gets_a_forecast_at_once_and_on_every_change(app: Any
         assert await socket.hear() == {"type": "subscribed", "symbol": "AAPL", "horizon": 5}
         first = await socket.hear()
         assert (first["type"], first["symbol"], first["forecast"]["symbol"]) == ("forecast", "AAPL", "AAPL")
-        live.alter = lambda forecast: type(forecast)(**{**_fields(forecast), "current_price": 101.0})
+        live.alter = _priced(101.0)
         live.state = 2
         assert (await socket.hear())["forecast"]["current_price"] == 101.0
         socket.say(action="unsubscribe", symbol="AAPL")
@@ -185,8 +185,8 @@ async def test_a_subscriber_gets_a_forecast_at_once_and_on_every_change(app: Any
     assert len(app.state.broadcaster) == 0
 
 
-def _fields(record: Any) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+def _priced(price: float) -> Callable[[Forecast], Forecast]:
+    return lambda forecast: replace(forecast, current_price=price)
 
 
 async def test_many_listeners_share_one_computation(app: Any, live: LiveBackend):
@@ -263,7 +263,7 @@ async def test_a_reader_that_stops_is_cut_off_and_holds_nobody_else_up(app: Any,
         stuck.reads.clear()
         for state in range(2, 6):
             live.state = state
-            live.alter = lambda it, price=float(state): type(it)(**{**_fields(it), "current_price": price})
+            live.alter = _priced(float(state))
             assert (await quick.hear())["forecast"]["current_price"] == state
         await asyncio.sleep(LIMITS.patience_s * 2)
         assert len(app.state.broadcaster._watches[next(iter(app.state.broadcaster._watches))].listeners) == 1
