@@ -15,7 +15,8 @@ DeepFinanceError
 ├── UnusableSeries          422  the symbol exists but its bars cannot carry a forecast
 ├── Unavailable             503  with ``retry_after`` seconds
 │   ├── SourceUnavailable   503  no data source could answer
-│   └── RunnerUnavailable   503  a model runner could not answer
+│   ├── RunnerUnavailable   503  a model runner could not answer
+│   └── HistoryUnavailable  503  the database of forecasts is away; forecasts go on
 ├── Timeout                 504
 └── ConfigurationError      stops the start; never reaches a caller
     └── ArtefactError       a model set that does not fit the code or its own manifest
@@ -121,6 +122,10 @@ class SourceUnavailable(Unavailable):
 
 class RunnerUnavailable(Unavailable):
     code = "runner_unavailable"
+
+
+class HistoryUnavailable(Unavailable):
+    code = "history_unavailable"
 
 
 class Timeout(DeepFinanceError):
