@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, Protocol
 
-from contracts import Forecast, Timeframe
+from contracts import Forecast, PartHealth, Timeframe
 
 OutcomeState = Literal["pending", "settled", "unsettleable"]
 ENSEMBLE = "ensemble"
@@ -148,17 +148,6 @@ class LiveScore:
     pinball_random_walk: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryHealth:
-    """``queued`` forecasts are in memory, ``journalled`` ones in the journal, waiting for the database."""
-
-    state: Literal["ok", "failing"]
-    latency_ms: float | None
-    queued: int
-    journalled: int
-    detail: str | None = None
-
-
 class History(Protocol):
     """Forecasts, kept. ``record`` belongs to the request's path; nothing else does."""
 
@@ -174,8 +163,8 @@ class History(Protocol):
         """By horizon, the ensemble first. Raises HistoryUnavailable."""
         ...
 
-    async def health(self) -> HistoryHealth:
-        """Answers in a second or two, whatever the database does."""
+    async def health(self) -> PartHealth:
+        """Answers within a second, whatever the database does; ``detail`` says how much waits to be stored."""
         ...
 
     async def start(self) -> None:

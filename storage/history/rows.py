@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -80,7 +81,7 @@ def from_line(line: bytes) -> Row:
     return row | {name: date.fromisoformat(row[name]) for name in _DATES}
 
 
-def record_of(row: Mapping[str, Any]) -> ForecastRecord:
+def record_of(row: Mapping[Any, Any]) -> ForecastRecord:
     """A row of the table, as it was made."""
     return ForecastRecord(
         **{name: row[name] for name in _SAME_NAME},
@@ -93,12 +94,12 @@ def record_of(row: Mapping[str, Any]) -> ForecastRecord:
     )
 
 
-def entry_of(row: Mapping[str, Any]) -> HistoryEntry:
+def entry_of(row: Mapping[Any, Any]) -> HistoryEntry:
     """A row of the table, with how it came out."""
-    settlement = None
-    if row["state"] == "settled":
-        settlement = Settlement(
-            settled_at=instant(row["settled_at"]),
-            **{name: row[name] for name in Settlement.__dataclass_fields__ if name != "settled_at"},
-        )
+    settlement = _settlement(row) if row["state"] == "settled" else None
     return HistoryEntry(record_of(row), row["state"], settlement, row["reason"])
+
+
+def _settlement(row: Mapping[Any, Any]) -> Settlement:
+    values = {field.name: row[field.name] for field in fields(Settlement)}
+    return Settlement(**{**values, "settled_at": instant(row["settled_at"])})
