@@ -147,6 +147,24 @@ class FeatureMatrix:
         ranges = None if self.ranges is None else self.ranges[rows]
         return FeatureMatrix(self.tabular[rows], self.windows[rows], self.sigma[rows], self.regime[rows], ranges)
 
+    def row(self, index: int) -> FeatureMatrix:
+        """One row, copied: it keeps no other alive."""
+        return self.take(np.array([index]))
+
+    @staticmethod
+    def joined(parts: Sequence[FeatureMatrix]) -> FeatureMatrix:
+        """The rows of all parts, in order; all parts have ranges or none has."""
+        if len(parts) == 1:
+            return parts[0]
+        ranges = [part.ranges for part in parts if part.ranges is not None]
+        return FeatureMatrix(
+            np.concatenate([part.tabular for part in parts]),
+            np.concatenate([part.windows for part in parts]),
+            np.concatenate([part.sigma for part in parts]),
+            np.concatenate([part.regime for part in parts]),
+            np.concatenate(ranges) if ranges else None,
+        )
+
     def rows_for(self, takes: MemberInput) -> Floats32:
         """(n_rows, row_width) as a member takes them; ``tabular`` comes first in all three."""
         if takes == "tabular":

@@ -32,19 +32,20 @@ from ensemble.distribution import MemberFailure, answered, distribution, each_al
 from ensemble.online import Correction, no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from explanation import explanation_of
-from features.build import check_usable, latest_inputs
+from inputs import InputMemory
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the pipeline needs from outside. ``runners`` and ``explainers`` are keyed by member name; ``corrections``
-    are remembered from one request to the next."""
+    """What the pipeline needs from outside. ``runners`` and ``explainers`` are keyed by member name; ``inputs`` and
+    ``corrections`` are remembered from one request to the next."""
 
     market: MarketData
     calendar: Calendar
     runners: Mapping[str, MemberRunner]
     corrections: Memory = field(default_factory=CorrectionMemory)
     explainers: Mapping[str, Explainer] = field(default_factory=dict)
+    inputs: InputMemory = field(default_factory=InputMemory)
 
 
 Outcome = Forecast | DeepFinanceError
@@ -89,15 +90,16 @@ async def _forecast_alike(
     requests: Sequence[ForecastRequest], ports: Ports, model_set: ModelSet, now: datetime, told: Told | None = None
 ) -> list[Outcome]:
     """The pipeline, for requests that name the same members and weights; ``told`` only with a single one."""
-    bars = await _usable_bars(requests, ports.market)
+    bars = await _usable_bars(requests, ports)
     by_kind: dict[str, dict[Series, Bars]] = {}
     for series, found in bars.items():
         if isinstance(found, Bars):
             instrument = ports.market.instrument(series[0])
             by_kind.setdefault(kind_of(instrument.asset_class, found.has_ranges), {})[series] = found
     subjects: dict[Series, Subject | DeepFinanceError] = {}
+    longest = max(requests, key=lambda request: request.horizon)
     for part in await asyncio.gather(
-        *(_subjects(kind, series, requests[0], ports, model_set, told) for kind, series in by_kind.items())
+        *(_subjects(kind, series, longest, ports, model_set, told) for kind, series in by_kind.items())
     ):
         subjects |= part
 
@@ -129,11 +131,12 @@ async def _subjects(
     model_set: ModelSet,
     told: Told | None,
 ) -> Mapping[Series, Subject | DeepFinanceError]:
-    """features -> runners -> ensemble, for series of one kind; ``request`` names the members and weights."""
+    """features -> runners -> ensemble, for series of one kind; ``request`` names the members and weights, and of all
+    it looks furthest ahead."""
     bars = list(series.values())
     try:
         chosen = _chosen_members(request, kind, bars[0].has_ranges, model_set)
-        matrix = latest_inputs(bars)
+        matrix = ports.inputs.of(bars)
         heard = told and _teller(told, kind, request, bars[0], matrix, model_set)
         members = await _ask_runners(chosen, bars, matrix, ports.runners, heard)
         if request.models is None and _none_answered(members):
@@ -142,8 +145,8 @@ async def _subjects(
         _require_an_answer(members)
         found = await _corrections(kind, bars, list(answered(members)), request.weights, ports, model_set)
         correction = stacked([each or no_correction(model_set.grid) for each in found])
-        spread = distribution(model_set, kind, members, matrix, request.weights, correction)
-        alone = each_alone(model_set, kind, members, matrix)
+        spread = distribution(model_set, kind, members, matrix, request.weights, correction, request.horizon)
+        alone = each_alone(model_set, kind, members, matrix, request.horizon)
     except DeepFinanceError as error:
         return dict.fromkeys(series, error)
     return {
@@ -172,16 +175,14 @@ async def _corrections(
     return list(await asyncio.gather(*asked))
 
 
-async def _usable_bars(
-    requests: Sequence[ForecastRequest], market: MarketData
-) -> dict[Series, Bars | DeepFinanceError]:
+async def _usable_bars(requests: Sequence[ForecastRequest], ports: Ports) -> dict[Series, Bars | DeepFinanceError]:
     """Checked bars of every series that is asked for, or why there are none."""
 
     async def load(symbol: str, timeframe: Timeframe) -> Bars | DeepFinanceError:
         try:
-            bars = await market.bars(symbol, timeframe)
-            check_usable(bars)
-            market.instrument(symbol)  # raises where nothing is known of its exchange
+            bars = await ports.market.bars(symbol, timeframe)
+            ports.inputs.check(bars)
+            ports.market.instrument(symbol)  # raises where nothing is known of its exchange
         except DeepFinanceError as error:
             return error
         return bars
@@ -198,7 +199,7 @@ def _teller(
 
     def heard(name: str, outcome: Floats | MemberFailure) -> None:
         if not isinstance(outcome, MemberFailure):
-            outcome = each_alone(model_set, kind, {name: outcome}, matrix)[name][0]
+            outcome = each_alone(model_set, kind, {name: outcome}, matrix, request.horizon)[name][0]
         told(member_event(request, float(bars.close[-1]), specs[name], outcome, model_set.grid.levels))
 
     return heard

@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "features": LEAVES,
     "ensemble": LEAVES,
-    "risk": LEAVES,
+    "risk": LEAVES | {"backtest.dynamics", "backtest.garch"},
     "backtest": LEAVES | {"risk", "features", "ensemble"},
     "networks": LEAVES,
     "market": LEAVES,
@@ -27,8 +27,9 @@ ALLOWED: dict[str, set[str]] = {
     "runners": LEAVES | {"features.spec", "settings"},
     "answer": LEAVES | PURE,
     "corrections": LEAVES | PURE,
+    "inputs": LEAVES | PURE,
     "explanation": LEAVES | PURE | {"answer"},
-    "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation"},
+    "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation", "inputs"},
     "training": LEAVES
     | PURE
     | {
