@@ -16,6 +16,7 @@ from bentoml.exceptions import BentoMLConfigException
 from starlette.responses import Response
 
 from errors import ConfigurationError
+from gateway.draining import DRAINING
 from gateway.factory import gateway_service
 from gateway.options import GatewayOptions
 from gateway.predict import answer_batch, answer_predict
@@ -82,11 +83,15 @@ class DeepFinance:
             verify_model_set(Path(MODEL_SET.resolve().path))
         except ConfigurationError as error:
             raise BentoMLConfigException(error.message) from None
+        from runners.supervisor import supervise_in_order  # the supervisor alone needs it
+
+        supervise_in_order()
         for warning in settings.warnings:
             log.warning("%s", warning)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:
+        DRAINING.take_over()
         self._warming_up = asyncio.get_running_loop().create_task(self.backend.warm_up())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
@@ -95,4 +100,4 @@ class DeepFinance:
         await self.backend.close()
 
     async def __is_ready__(self) -> bool:
-        return await self.backend.is_ready()
+        return not DRAINING.active and await self.backend.is_ready()

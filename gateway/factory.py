@@ -1,11 +1,11 @@
 """BentoML's service and app factory, bent where the contract needs it.
 
-Private parts of BentoML are touched here and in ``gateway.traffic`` only, each in a few lines, and
+Private parts of BentoML are touched here only as far as the gateway goes, each in a few lines, and
 ``tests/gateway/test_factory.py`` fails for each of them when a new version moves it:
 
 - ``ServiceAppFactory.api_endpoint``: errors of native routes in our shape, with our statuses;
 - ``ServiceAppFactory.routes``: our page and specification before BentoML's (whose page loads a tracker);
-- ``ServiceAppFactory.middlewares``: its metrics taken out (they stand in front of the door, with templated
+- ``ServiceAppFactory.middlewares``: its metrics taken out (ours stand in front of the door, with templated
   paths), a guard put innermost;
 - ``Service.to_asgi`` and ``Service.openapi_spec``.
 """
@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk import Service
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from bentoml.exceptions import BentoMLException
 from starlette.applications import Starlette
@@ -31,11 +31,13 @@ from errors import MalformedBody
 from gateway.asgi import ASGIApp
 from gateway.docs_page import docs_response
 from gateway.door import Door
+from gateway.draining import DRAINING
 from gateway.guard import Guard
+from gateway.measurements import TrafficMetrics
 from gateway.openapi import Specification, specification_of
 from gateway.options import GatewayOptions
 from gateway.responses import error_response, json_response
-from gateway.traffic import PathTemplates, TemplatedTraffic
+from gateway.traffic import PathTemplates, Traffic
 
 _ASSETS_OF_BENTOML = ("static_content", "assets")
 
@@ -71,12 +73,6 @@ class GatewayAppFactory(ServiceAppFactory):  # type: ignore[misc]
     def middlewares(self) -> list[Middleware]:
         kept = [it for it in super().middlewares if it.cls is not RunnerTrafficMetricsMiddleware]
         return [*kept, Middleware(Guard)]
-
-    @property
-    def metrics_options(self) -> dict[str, Any]:
-        """What BentoML would have given its own metrics middleware."""
-        [metrics] = [it for it in super().middlewares if it.cls is RunnerTrafficMetricsMiddleware]
-        return dict(metrics.kwargs)
 
     def __call__(self) -> Starlette:
         app: Starlette = super().__call__()
@@ -114,7 +110,8 @@ class GatewayService(Service):  # type: ignore[misc]
         door = Door(app, options)
         if not factory.enable_metrics:
             return door
-        return TemplatedTraffic(door, PathTemplates(app.routes), **factory.metrics_options)
+        metrics = TrafficMetrics(BentoMLContainer.metrics_client.get())
+        return Traffic(door, PathTemplates(app.routes), metrics, DRAINING)
 
     @property
     def openapi_spec(self) -> Specification:

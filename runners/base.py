@@ -14,6 +14,7 @@ from bentoml.validators import DType
 from runners.artefact import member_specs, read_manifest, read_member
 from runners.dispatcher import cap_learned_wait
 from runners.members import Member, load_member
+from runners.stopping import leave_stopping_to_supervisor
 from runners.store import declared_model_set
 from settings import model_set_folder, service_options
 
@@ -56,6 +57,7 @@ class MemberService:
         published = {spec.name for spec in member_specs(read_manifest(folder))}
         hosted = [self.member, *(name for name in self.others if name in published)]
         self._models = {name: _loaded(folder, name) for name in hosted}
+        leave_stopping_to_supervisor()
 
     @batched
     def predict(self, rows: Rows) -> np.ndarray:
