@@ -116,9 +116,10 @@ class HistoryPage:
 
 @dataclass(frozen=True, slots=True)
 class ScoreQuery:
-    """None asks for all; without ``symbol`` the scores are pooled over the symbols."""
+    """None asks for all, but ``models_version`` None for the set that is published now. Without ``symbol`` the scores
+    are pooled over the symbols."""
 
-    models_version: str
+    models_version: str | None = None
     symbol: str | None = None
     horizon: int | None = None
     model: str | None = None
@@ -148,6 +149,14 @@ class LiveScore:
     pinball_random_walk: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class LiveScores:
+    """The scores of one model set."""
+
+    models_version: str
+    rows: Sequence[LiveScore]
+
+
 class History(Protocol):
     """Forecasts, kept. ``record`` belongs to the request's path; nothing else does."""
 
@@ -160,7 +169,7 @@ class History(Protocol):
         ...
 
     async def scores(self, query: ScoreQuery) -> Sequence[LiveScore]:
-        """By horizon, the ensemble first. Raises HistoryUnavailable."""
+        """Of the set that the query names: by horizon, the ensemble first. Raises HistoryUnavailable."""
         ...
 
     async def health(self) -> PartHealth:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from errors import ConfigurationError
+from gateway.keys import parse_keys
 
 ROOT = Path(__file__).resolve().parent
 SECTION = "deepfinance"
@@ -33,10 +35,25 @@ def _comma_separated(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _networks(value: Any) -> Any:
+    try:
+        return tuple(str(ip_network(part)) for part in _comma_separated(value))
+    except ValueError:
+        raise ValueError("expected addresses and networks, comma separated, such as 10.0.0.0/8") from None
+
+
 def _sendable(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
         raise ValueError("a key is made of printable ASCII characters without spaces, as it travels in a header")
     return key
+
+
+def _database_address(url: SecretStr) -> SecretStr:
+    if not re.match(
+        r"(postgres|postgresql|postgresql\+asyncpg)://.+/.+|sqlite(\+aiosqlite)?:///.+", url.get_secret_value()
+    ):
+        raise ValueError("expected postgresql://user:password@host:port/name or sqlite:///path/to/file")
+    return url
 
 
 def _provider(name: str) -> str:
@@ -71,7 +88,7 @@ class Settings(BaseSettings):
     ml_service_api_key: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     auth: Literal["on", "off"] = Field("on", description="on or off")
     redis_url: SecretStr | None = None
-    database_url: SecretStr | None = None
+    database_url: Annotated[SecretStr, AfterValidator(_database_address)] | None = None
     frontend_origin: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = Field(
         None, description="one origin, such as https://app.example.com"
     )
@@ -90,8 +107,12 @@ class Settings(BaseSettings):
         pattern=r"^[1-9]\d*/(second|minute|hour|day)$",
         description="requests per second, minute, hour or day, such as 100/minute",
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)] = ()
     state_dir: Path = Field(ROOT / ".deepfinance", description="the folder for what the service keeps")
     history_retention_days: int = Field(0, ge=0, description="days that a forecast is kept, 0 for ever")
+    settlement_interval: float = Field(
+        300.0, ge=1, allow_inf_nan=False, description="seconds between looks for outcomes, 1 or more"
+    )
     runner_layout: Annotated[Literal["auto", "per_model", "combined", "embedded"], AfterValidator(_served_layout)] = (
         Field("auto", description="auto or per_model")
     )
@@ -121,6 +142,10 @@ class Settings(BaseSettings):
                 "ML_SERVICE_API_KEY is not set, so nobody could call the service: set it to one or more "
                 "keys, comma separated, or set AUTH=off to let everyone in"
             )
+        try:
+            parse_keys(self.api_keys)
+        except ValueError as error:
+            raise ValueError(f"ML_SERVICE_API_KEY: {error}") from None
         if "files" in self.data_providers and self.data_dir is None:
             raise ValueError("DATA_PROVIDERS names files, which needs DATA_DIR, the folder with the price files")
         for provider, key in NEEDS_KEY.items():
@@ -135,7 +160,7 @@ class Settings(BaseSettings):
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """The keys in clear, for the one place that compares them."""
+        """The keys in clear, with what is said of each, for the one place that reads and compares them."""
         return tuple(key.get_secret_value() for key in self.ml_service_api_key)
 
     @property

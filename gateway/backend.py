@@ -11,6 +11,7 @@ from errors import DeepFinanceError
 from gateway.answers import Answer
 from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
 from gateway.scoreboard import ScoreboardReport
+from records import HistoryPage, HistoryQuery, LiveScores, ScoreQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,15 @@ class Backend(Protocol):
 
     def scoreboard(self) -> ScoreboardReport:
         """What the loaded model set scored, from its manifest."""
+        ...
+
+    async def history(self, query: HistoryQuery) -> HistoryPage:
+        """Stored forecasts of a symbol. Raises UnknownSymbol where there is none and no source knows it, and
+        HistoryUnavailable."""
+        ...
+
+    async def live_scores(self, query: ScoreQuery) -> LiveScores:
+        """What the forecasts made here scored. Raises HistoryUnavailable."""
         ...
 
     def symbols(self) -> Sequence[Instrument]:

@@ -16,6 +16,7 @@ from gateway import examples
 from gateway.backend import Backend
 from gateway.field_problems import details_from
 from gateway.health import report
+from gateway.history import add_history
 from gateway.paging import page_of
 from gateway.reports import (
     HealthDown,
@@ -56,6 +57,7 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     _add_models(app, backend)
     _add_scoreboard(app, backend)
     _add_symbols(app, backend)
+    add_history(app, backend)
     return app
 
 
