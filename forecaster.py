@@ -16,6 +16,7 @@ from typing import Any
 
 from contracts import AssetClass, Bars, Forecast, ForecastRequest, Instrument, MemberSpec, ModelSet, kind_of
 from errors import DeepFinanceError
+from forecast_cache import ForecastCache
 from gateway.answers import Answer, computed
 from gateway.backend import Catalogue
 from gateway.reports import (
@@ -43,8 +44,15 @@ CLOSES = kind_of(AssetClass.EQUITY, has_ranges=False)
 class Forecaster:
     """Belongs to one event loop."""
 
-    def __init__(self, ports: Ports, runners: Mapping[str, CoalescingRunner], model_set: ModelSet) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        runners: Mapping[str, CoalescingRunner],
+        model_set: ModelSet,
+        cache: ForecastCache | None = None,
+    ) -> None:
         self._ports = ports
+        self._cache = cache
         self._runners = runners
         self._prober = Prober(runners)
         self._model_set = model_set
@@ -56,7 +64,9 @@ class Forecaster:
         return self._catalogue
 
     async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Answer | DeepFinanceError]:
-        return [computed(outcome) for outcome in await self.forecast(requests)]
+        if self._cache is None:
+            return [computed(outcome) for outcome in await self.forecast(requests)]
+        return await self._cache.answers(requests, self._model_set, self.forecast)
 
     async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
         """One forecast or error per request, in order, computed now."""
@@ -126,6 +136,8 @@ class Forecaster:
         return self._warm and any(probe.ok for probe in await self._prober.probes())
 
     async def close(self) -> None:
+        if self._cache is not None:
+            await self._cache.close()
         await asyncio.gather(*(runner.close() for runner in self._runners.values()))
 
     async def _try_out(self) -> bool:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from contracts import Calendar, MarketData, SharedCache
+from forecast_cache import MEMORY_BYTES, ForecastCache, Lifetimes
 from forecaster import Forecaster
+from gateway.answers import Answer
+from gateway.cache_metrics import cache_metrics
 from market.aside import build_aside
 from market.bundled import BundledSource
 from market.calendars import ExchangeCalendars
@@ -18,6 +22,8 @@ from runners.hosts import call_of, explainers_of
 from runners.metrics import rows_per_call
 from runners.model_set import load_model_set
 from settings import Settings
+from storage.cache import MemoryCache
+from storage.redis_cache import RedisCache
 
 
 def build_backend(service: Any, settings: Settings) -> Forecaster:
@@ -35,7 +41,24 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
     calendar = ExchangeCalendars(build_aside)
     calendar.warm_up()
     explainers = explainers_of(service, model_set.names, settings.runner_timeout)
-    return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set)
+    cache = _forecast_cache(market, calendar, settings, _shared_cache(settings))
+    return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set, cache)
+
+
+def _shared_cache(settings: Settings) -> RedisCache | None:
+    """What the processes share, where there is a Redis."""
+    if settings.redis_url is None:
+        return None
+    return RedisCache(settings.redis_url.get_secret_value(), on_get=cache_metrics().counter("redis"))
+
+
+def _forecast_cache(
+    market: MarketData, calendar: Calendar, settings: Settings, shared: SharedCache | None
+) -> ForecastCache:
+    metrics = cache_metrics()
+    lifetimes = Lifetimes(settings.prediction_cache_ttl, settings.data_cache_ttl)
+    memory = MemoryCache[str, Answer](MEMORY_BYTES, on_change=metrics.gauges("memory"))
+    return ForecastCache(market, calendar, lifetimes, memory, shared, on_get=metrics.counter("memory"))
 
 
 def _sources(settings: Settings) -> list[Source]:

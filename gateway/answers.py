@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -15,6 +16,9 @@ from errors import DeepFinanceError
 _COMPUTED, _KEPT = b',"cached":false,', b',"cached":true,'
 _JUST_COMPUTED = "-0"
 """Ends the tag of an answer that was not kept before: it differs from the kept one in a single field."""
+
+_LAYOUT = b"1"
+_TAG_AT, _BODY_AT = 9, 41
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,23 @@ def computed(outcome: Forecast | DeepFinanceError) -> Answer | DeepFinanceError:
 def tag_of(body: bytes) -> str:
     """32 hexadecimal digits that other bytes do not have."""
     return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def pack(answer: Answer, now: datetime) -> bytes:
+    """A kept answer as bytes: layout, when it ends (milliseconds of Unix time), hash of the body, body."""
+    kept = answer.again(0.0)
+    ends_at = int((now.timestamp() + answer.max_age) * 1000)
+    return b"".join((_LAYOUT, ends_at.to_bytes(8, "big"), kept.tag.encode(), kept.body))
+
+
+def unpack(value: bytes, now: datetime) -> tuple[Answer, float] | None:
+    """The answer and the seconds it has left; None for what is over, or is not what ``pack`` made."""
+    body = value[_BODY_AT:]
+    tag = value[_TAG_AT:_BODY_AT].decode("ascii", "replace")
+    if value[:1] != _LAYOUT or not body or tag_of(body) != tag:
+        return None
+    left = int.from_bytes(value[1:_TAG_AT], "big") / 1000 - now.timestamp()
+    return (Answer(body, tag, left, cached=True), left) if left > 0 else None
 
 
 def matches(if_none_match: bytes, tag: str) -> bool:
