@@ -3,7 +3,9 @@
 DeepFinanceError
 ├── InvalidRequest          422  a field is wrong; ``details`` name it
 │   ├── MalformedBody       400  not JSON
-│   └── PayloadTooLarge     413
+│   ├── PayloadTooLarge     413
+│   ├── UriTooLong          414
+│   └── HeadersTooLarge     431
 ├── Unauthorized            401
 ├── Forbidden               403
 ├── NotFound                404
@@ -62,6 +64,14 @@ class MalformedBody(InvalidRequest):
 
 class PayloadTooLarge(InvalidRequest):
     code, status = "payload_too_large", 413
+
+
+class UriTooLong(InvalidRequest):
+    code, status = "uri_too_long", 414
+
+
+class HeadersTooLarge(InvalidRequest):
+    code, status = "headers_too_large", 431
 
 
 class Unauthorized(DeepFinanceError):

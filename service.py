@@ -45,7 +45,12 @@ def gateway_options() -> GatewayOptions:
     """What the front door needs to know."""
     settings = load_settings()
     return GatewayOptions(
-        api_keys=settings.api_keys, auth=settings.auth == "on", frontend_origin=settings.frontend_origin
+        api_keys=settings.api_keys,
+        auth=settings.auth == "on",
+        rate_limit=settings.rate_limit,
+        redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
+        trusted_proxies=settings.trusted_proxies,
+        frontend_origin=settings.frontend_origin,
     )
 
 

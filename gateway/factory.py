@@ -12,7 +12,8 @@ Private parts of BentoML are touched here only as far as the gateway goes, each 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from _bentoml_impl.server.app import ServiceAppFactory
@@ -33,9 +34,11 @@ from gateway.docs_page import docs_response
 from gateway.door import Door
 from gateway.draining import DRAINING
 from gateway.guard import Guard
+from gateway.limits import SharedWindows
 from gateway.measurements import TrafficMetrics
 from gateway.openapi import Specification, specification_of
 from gateway.options import GatewayOptions
+from gateway.refusals import Refusals
 from gateway.responses import error_response, json_response
 from gateway.traffic import PathTemplates, Traffic
 
@@ -96,6 +99,23 @@ def _translated(exc: BentoMLException) -> HTTPException:
     return HTTPException(exc.error_code.value)
 
 
+def believe_proxies(trusted: Sequence[str]) -> None:
+    """Tell uvicorn, which starts after the app is built, whose ``X-Forwarded-For`` names the caller.
+
+    Left alone it believes everyone on this machine.
+    """
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(trusted)
+
+
+def shared_windows(redis_url: str | None) -> SharedWindows | None:
+    """Where gateways count requests together; without a URL every process counts for itself."""
+    if redis_url is None:
+        return None
+    from gateway.shared_limits import RedisWindows  # 0.2 s, for those who have a Redis
+
+    return RedisWindows(redis_url)
+
+
 class GatewayService(Service):  # type: ignore[misc]
     """A BentoML service with our door in front. Made by ``gateway_service``, which sets ``read_options``."""
 
@@ -107,11 +127,13 @@ class GatewayService(Service):  # type: ignore[misc]
         options = type(self).read_options()
         factory = GatewayAppFactory(self, is_main=is_main)
         app = factory()
-        door = Door(app, options)
+        believe_proxies(options.trusted_proxies)
+        shared = shared_windows(options.redis_url)
         if not factory.enable_metrics:
-            return door
-        metrics = TrafficMetrics(BentoMLContainer.metrics_client.get())
-        return Traffic(door, PathTemplates(app.routes), metrics, DRAINING)
+            return Door(app, options, shared)
+        client = BentoMLContainer.metrics_client.get()
+        door = Door(app, options, shared, Refusals(client))
+        return Traffic(door, PathTemplates(app.routes), TrafficMetrics(client), DRAINING)
 
     @property
     def openapi_spec(self) -> Specification:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.keys import parse_keys
+from gateway.limits import Limit
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """``api_keys`` may be empty only with ``auth`` False: who lets everyone in has to say so in words.
+    """``api_keys``, written as ``gateway.keys`` reads them, may be empty only with ``auth`` False: who lets everyone
+    in has to say so in words. ``rate_limit`` is for keys that have no limit of their own; ``redis_url`` is where
+    gateways count together, None to count alone. ``trusted_proxies`` are the addresses and networks whose
+    ``X-Forwarded-For`` is believed. A key may have ``max_sockets`` websockets open on one gateway.
 
     ``frontend_origin`` is the one origin whose pages may call us, or None for no CORS headers at all.
     ``max_body_bytes`` bounds a request body, ``body_timeout_s`` how long it may take to arrive.
@@ -16,6 +22,10 @@ class GatewayOptions:
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     auth: bool = True
+    rate_limit: str = "100/minute"
+    redis_url: str | None = field(default=None, repr=False)
+    trusted_proxies: tuple[str, ...] = ()
+    max_sockets: int = 2_000
     frontend_origin: str | None = None
     max_body_bytes: int = 1_048_576
     body_timeout_s: float = 15.0
@@ -24,5 +34,5 @@ class GatewayOptions:
     def __post_init__(self) -> None:
         if self.auth and not self.api_keys:
             raise ValueError("an API key is needed unless authentication is switched off in so many words")
-        if not all(key.strip() for key in self.api_keys):
-            raise ValueError("an API key must not be empty")
+        parse_keys(self.api_keys)
+        Limit.parse(self.rate_limit)

@@ -64,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
         "storage",
     },
     "logs": set(),
-    "settings": LEAVES,
+    "settings": LEAVES | {"gateway.keys"},
     "serve": {"errors", "settings", "runners"},
     "service": LEAVES | PURE | {"gateway", "runners", "wiring", "settings", "logs"},
 }

@@ -76,6 +76,9 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("RUNNER_TIMEOUT", "0", r"RUNNER_TIMEOUT: expected seconds"),
         ("FRONTEND_ORIGIN", "example.com", r"FRONTEND_ORIGIN: expected one origin"),
         ("FRONTEND_ORIGIN", "https://a.example/path", r"FRONTEND_ORIGIN: expected one origin"),
+        ("ML_SERVICE_API_KEY", "good,bad;scope=read", r"ML_SERVICE_API_KEY: API key 2: after the key and a semicolon"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", r"TRUSTED_PROXIES: expected addresses and networks"),
+        ("TRUSTED_PROXIES", "*", r"TRUSTED_PROXIES: expected addresses and networks"),
         ("ML_SERVICE_API_KEY", "with space", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
         ("ML_SERVICE_API_KEY", "schlüssel", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
     ],
@@ -116,6 +119,12 @@ def test_a_key_without_its_source_is_warned_about(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("FINNHUB_API_KEY", SECRET)
     (warning,) = load_settings().warnings
     assert warning == "FINNHUB_API_KEY is set, but DATA_PROVIDERS does not name finnhub"
+
+
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch):
+    assert load_settings().trusted_proxies == ()
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.1.2.3, 192.168.0.0/16,fd00::/8")
+    assert load_settings().trusted_proxies == ("10.1.2.3/32", "192.168.0.0/16", "fd00::/8")
 
 
 def test_files_come_first_where_there_is_a_folder_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
