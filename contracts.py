@@ -562,6 +562,8 @@ class MarketData(Protocol):
 
     async def health(self) -> Sequence[SourceHealth]: ...
 
+    async def close(self) -> None: ...
+
 
 class Calendar(Protocol):
     """Sessions of an exchange."""

@@ -138,7 +138,7 @@ class Forecaster:
     async def close(self) -> None:
         if self._cache is not None:
             await self._cache.close()
-        await asyncio.gather(*(runner.close() for runner in self._runners.values()))
+        await asyncio.gather(self._ports.market.close(), *(runner.close() for runner in self._runners.values()))
 
     async def _try_out(self) -> bool:
         try:

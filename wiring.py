@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from contracts import Calendar, MarketData, SharedCache
 from forecast_cache import MEMORY_BYTES, ForecastCache, Lifetimes
 from forecaster import Forecaster
 from gateway.answers import Answer
 from gateway.cache_metrics import cache_metrics
 from market.aside import build_aside
-from market.bundled import BundledSource
+from market.build import build_sources
 from market.calendars import ExchangeCalendars
 from market.chain import SourceChain
-from market.files import FilesSource
 from market.source import Source
 from pipeline import Ports
 from runners.coalesce import CoalescingRunner, Limits
@@ -37,11 +38,12 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
         )
         for spec in model_set.members
     }
-    market = SourceChain(_sources(settings))
     calendar = ExchangeCalendars(build_aside)
     calendar.warm_up()
+    shared = _shared_cache(settings)
+    market = SourceChain(_sources(settings, calendar, shared))
     explainers = explainers_of(service, model_set.names, settings.runner_timeout)
-    cache = _forecast_cache(market, calendar, settings, _shared_cache(settings))
+    cache = _forecast_cache(market, calendar, settings, shared)
     return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set, cache)
 
 
@@ -61,8 +63,17 @@ def _forecast_cache(
     return ForecastCache(market, calendar, lifetimes, memory, shared, on_get=metrics.counter("memory"))
 
 
-def _sources(settings: Settings) -> list[Source]:
-    made: dict[str, Source] = {"bundled": BundledSource()}
-    if settings.data_dir:
-        made["files"] = FilesSource(settings.data_dir)
-    return [made[name] for name in settings.providers if name in made]
+def _sources(settings: Settings, calendar: Calendar, shared: SharedCache | None) -> list[Source]:
+    return build_sources(
+        settings.providers,
+        calendar,
+        data_dir=settings.data_dir,
+        finnhub_key=_clear(settings.finnhub_api_key),
+        alpha_vantage_key=_clear(settings.alpha_vantage_api_key),
+        ttl=settings.data_cache_ttl,
+        shared=shared,
+    )
+
+
+def _clear(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
