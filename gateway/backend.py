@@ -9,6 +9,7 @@ from typing import Protocol
 from contracts import ForecastRequest, Instrument, MemberEvent, Timeframe
 from errors import DeepFinanceError
 from gateway.answers import Answer
+from gateway.option_routes import OptionDesk
 from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
 from gateway.scoreboard import ScoreboardReport
 from records import HistoryPage, HistoryQuery, LiveScores, ScoreQuery
@@ -24,6 +25,11 @@ class Catalogue:
 
 class Backend(Protocol):
     """Every method may raise a DeepFinanceError; it becomes the answer with the status that it carries."""
+
+    @property
+    def options(self) -> OptionDesk:
+        """What prices options."""
+        ...
 
     def catalogue(self) -> Catalogue:
         """Called for every request: return something kept."""

@@ -40,6 +40,7 @@ _TAGS: Final = {
     "Forecasts": "Ask for a forecast.",
     "Models": "What is published, and how it scored.",
     "Symbols": "What can be asked for.",
+    "Options": "What contracts are worth.",
     "Operations": "For those who run the service.",
 }
 Json = dict[str, Any]

@@ -17,6 +17,7 @@ from gateway.backend import Backend
 from gateway.field_problems import details_from
 from gateway.health import report
 from gateway.history import add_history
+from gateway.option_routes import add_options
 from gateway.paging import page_of
 from gateway.reports import (
     HealthDown,
@@ -57,6 +58,7 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     _add_models(app, backend)
     _add_scoreboard(app, backend)
     _add_symbols(app, backend)
+    add_options(app, lambda: backend().options)
     add_history(app, backend)
     return app
 

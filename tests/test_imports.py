@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "gathering": LEAVES | {"pipeline"},
     "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
     "risk_desk": LEAVES | PURE | {"pipeline", "offload", "gateway"},
+    "options_desk": LEAVES | PURE | {"gateway", "offload"},
     "offload": LEAVES,
     "wiring": LEAVES
     | PURE
@@ -58,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
         "forecast_cache",
         "gathering",
         "risk_desk",
+        "options_desk",
         "offload",
         "pipeline",
         "settings",
@@ -93,6 +95,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "forecaster": {"torch", "bentoml"},
     "forecast_cache": {"torch", "bentoml", "pandas"},
     "risk_desk": {"torch", "bentoml", "pandas"},
+    "options_desk": {"torch", "bentoml", "pandas", "QuantLib", "risk.american"},
     "storage": {"torch", "bentoml", "pandas"},
     "wiring": {"torch", "pandas"},
 }

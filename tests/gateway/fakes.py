@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import Any
 
 from contracts import (
     AssetClass,
@@ -111,6 +112,7 @@ class FakeBackend:
     facts: HealthFacts = HEALTHY
     asked: list[ForecastRequest] = field(default_factory=list)
     alter: Callable[[Forecast], Forecast] = replace
+    options: Any = None
 
     def catalogue(self) -> Catalogue:
         return Catalogue(MODELS)

@@ -145,11 +145,11 @@ async def test_the_volatility_of_a_price_gives_the_price_back(client: httpx.Asyn
 
 
 @pytest.mark.parametrize("style", ["european", "american"])
-@pytest.mark.parametrize(("price", "reason"), [(10.0, "is below"), (101.0, "is not below")])
+@pytest.mark.parametrize(("spot", "price", "reason"), [(120.0, 10.0, "is below"), (100.0, 101.0, "is not below")])
 async def test_where_there_is_no_volatility_the_reason_is_said(
-    client: httpx.AsyncClient, style: str, price: float, reason: str
+    client: httpx.AsyncClient, style: str, spot: float, price: float, reason: str
 ) -> None:
-    response = await client.post(VOLATILITY, json={**QUOTE, "style": style, "spot": 120.0 - price / 20, "price": price})
+    response = await client.post(VOLATILITY, json={**QUOTE, "style": style, "spot": spot, "price": price})
     assert response.status_code == 200
     assert response.json()["implied_volatility"] is None
     assert reason in response.json()["reason"]
