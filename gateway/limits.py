@@ -162,7 +162,10 @@ class Allowance:
     def reset_after(self) -> float:
         """Seconds until more may be asked than now."""
         now = self._clock()
-        return max(self._window.reset_after(now), self._store_resets_at - now, 0.0)
+        here, there = self._window.reset_after(now), self._store_resets_at - now
+        if there <= 0:
+            return here
+        return there if self._window.used < self._limit.amount else max(here, there)
 
     @property
     def remaining(self) -> int:
