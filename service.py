@@ -18,6 +18,7 @@ from starlette.responses import Response
 from errors import ConfigurationError
 from gateway.draining import DRAINING
 from gateway.factory import gateway_service
+from gateway.hot import hot_answers
 from gateway.options import GatewayOptions
 from gateway.predict import answer_batch, answer_predict
 from gateway.routes import build_routes
@@ -51,6 +52,7 @@ def gateway_options() -> GatewayOptions:
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
         trusted_proxies=settings.trusted_proxies,
         frontend_origin=settings.frontend_origin,
+        hot=hot_answers(),
     )
 
 

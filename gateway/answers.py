@@ -17,6 +17,8 @@ _COMPUTED, _KEPT = b',"cached":false,', b',"cached":true,'
 _JUST_COMPUTED = "-0"
 """Ends the tag of an answer that was not kept before: it differs from the kept one in a single field."""
 
+VARY = "Authorization, X-API-Key"
+
 _LAYOUT = b"1"
 _TAG_AT, _BODY_AT = 9, 41
 
@@ -82,7 +84,7 @@ def matches(if_none_match: bytes, tag: str) -> bool:
 def validators(tag: str, max_age: float) -> dict[str, str]:
     """The headers that say how long an answer stays good, and by what to ask whether it still is."""
     kept = f"private, max-age={int(max_age)}" if max_age >= 1 else "no-store"
-    return {"Cache-Control": kept, "ETag": f'"{tag}"', "Vary": "Authorization, X-API-Key"}
+    return {"Cache-Control": kept, "ETag": f'"{tag}"', "Vary": VARY}
 
 
 def from_forecast(forecast: Forecast) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.hot import HotAnswers
 from gateway.keys import parse_keys
 from gateway.limits import Limit
 
@@ -17,7 +18,8 @@ class GatewayOptions:
 
     ``frontend_origin`` is the one origin whose pages may call us, or None for no CORS headers at all.
     ``max_body_bytes`` bounds a request body, ``body_timeout_s`` how long it may take to arrive.
-    ``access_log`` writes one line per request to the logger ``deepfinance.access``.
+    ``access_log`` writes one line per request to the logger ``deepfinance.access``. ``hot`` keeps forecasts for the
+    door; None for one of its own.
     """
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -30,6 +32,7 @@ class GatewayOptions:
     max_body_bytes: int = 1_048_576
     body_timeout_s: float = 15.0
     access_log: bool = True
+    hot: HotAnswers | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.auth and not self.api_keys:

@@ -21,6 +21,7 @@ from errors import DeepFinanceError
 from gateway.answers import Answer, validators
 from gateway.backend import Backend, Catalogue
 from gateway.convert import to_request
+from gateway.hot import leave
 from gateway.responses import error_info, json_response, log_if_unforeseen, problem_of
 from gateway.schemas import BatchRequest, PredictRequest
 
@@ -31,6 +32,7 @@ async def answer_predict(body: PredictRequest, backend: Backend) -> Response:
     [answer] = await backend.predict([request])
     if isinstance(answer, DeepFinanceError):
         raise answer
+    leave(answer)
     return Response(answer.body, headers=validators(answer.tag, answer.max_age), media_type="application/json")
 
 

@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "answer",
         "settings",
     },
-    "gateway": LEAVES | {"pipeline"},
+    "gateway": LEAVES | {"pipeline", "storage.cache"},
     "forecaster": LEAVES | {"gateway", "pipeline", "gathering", "runners", "forecast_cache"},
     "gathering": LEAVES | {"pipeline"},
     "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},

@@ -20,7 +20,7 @@ from contracts import (
     PathStep,
 )
 from errors import DeepFinanceError, ErrorDetail, UnknownSymbol
-from gateway.answers import Answer, computed
+from gateway.answers import Answer, answer_of
 from gateway.backend import Catalogue
 from gateway.examples import SCOREBOARD
 from gateway.reports import (
@@ -106,13 +106,16 @@ MANIFEST = {
 
 @dataclass
 class FakeBackend:
-    """``raises`` is thrown by ``predict`` if set; ``asked`` remembers what it was asked."""
+    """``raises`` is thrown by ``predict`` if set; ``asked`` remembers what it was asked. Answers may be repeated for
+    ``max_age`` seconds; it keeps none itself, unless ``keeps`` is set."""
 
     raises: BaseException | None = None
     facts: HealthFacts = HEALTHY
     asked: list[ForecastRequest] = field(default_factory=list)
     alter: Callable[[Forecast], Forecast] = replace
     options: Any = None
+    max_age: float = 0.0
+    keeps: bool = False
 
     def catalogue(self) -> Catalogue:
         return Catalogue(MODELS)
@@ -121,7 +124,13 @@ class FakeBackend:
         self.asked.extend(requests)
         if self.raises is not None:
             raise self.raises
-        return [computed(self._answer(request)) for request in requests]
+        return [self._given(self._answer(request)) for request in requests]
+
+    def _given(self, outcome: Forecast | DeepFinanceError) -> Answer | DeepFinanceError:
+        if isinstance(outcome, DeepFinanceError):
+            return outcome
+        answer = answer_of(outcome, self.max_age)
+        return answer.again(self.max_age) if self.keeps else answer
 
     def _answer(self, request: ForecastRequest) -> Forecast | DeepFinanceError:
         if request.symbol not in SYMBOLS:
