@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -46,6 +47,12 @@ def _sendable(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
         raise ValueError("a key is made of printable ASCII characters without spaces, as it travels in a header")
     return key
+
+
+def _redis_address(url: SecretStr) -> SecretStr:
+    if not re.match(r"rediss?://.|unix:///", url.get_secret_value()):
+        raise ValueError("expected redis://user:password@host:port/number, rediss:// or unix:///path/to/socket")
+    return url
 
 
 def _database_address(url: SecretStr) -> SecretStr:
@@ -87,7 +94,7 @@ class Settings(BaseSettings):
 
     ml_service_api_key: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     auth: Literal["on", "off"] = Field("on", description="on or off")
-    redis_url: SecretStr | None = None
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
     database_url: Annotated[SecretStr, AfterValidator(_database_address)] | None = None
     frontend_origin: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = Field(
         None, description="one origin, such as https://app.example.com"
@@ -164,6 +171,15 @@ class Settings(BaseSettings):
         return tuple(key.get_secret_value() for key in self.ml_service_api_key)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may hold: keys, and the passwords within addresses."""
+        keys = [key.partition(";")[0].strip() for key in self.api_keys]
+        given = [getattr(self, name) for name in SECRETS[1:]]
+        values = [it.get_secret_value() for it in given if it is not None]
+        passwords = [unquote(it) for it in map(_password, values) if it]
+        return tuple(it for it in (*keys, *values, *passwords) if it)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What was set and has no effect, one sentence each."""
         unused = [
@@ -176,6 +192,13 @@ class Settings(BaseSettings):
         if self.auth == "off":
             unused.append("AUTH=off: everyone who reaches the port may use the service")
         return tuple(unused)
+
+
+def _password(address: str) -> str | None:
+    try:
+        return urlsplit(address).password
+    except ValueError:
+        return None
 
 
 def load_settings() -> Settings:

@@ -9,6 +9,7 @@ from errors import ConfigurationError
 from settings import Settings, load_settings, model_set_folder, service_options
 
 SECRET = "hunter2-hunter2"
+ADDRESSES = {"REDIS_URL": f"redis://user:{SECRET}@cache:6379", "DATABASE_URL": f"postgresql://user:{SECRET}@db/name"}
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,7 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("FRONTEND_ORIGIN", "https://a.example/path", r"FRONTEND_ORIGIN: expected one origin"),
         ("ML_SERVICE_API_KEY", "good,bad;scope=read", r"ML_SERVICE_API_KEY: API key 2: after the key and a semicolon"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", r"TRUSTED_PROXIES: expected addresses and networks"),
+        ("REDIS_URL", "cache:6379", r"REDIS_URL: expected redis://"),
         ("TRUSTED_PROXIES", "*", r"TRUSTED_PROXIES: expected addresses and networks"),
         ("ML_SERVICE_API_KEY", "with space", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
         ("ML_SERVICE_API_KEY", "schlüssel", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
@@ -101,9 +103,18 @@ def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("name", [name.upper() for name in settings.SECRETS])
 def test_secrets_are_not_shown(name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(name, SECRET)
+    monkeypatch.setenv(name, ADDRESSES.get(name, SECRET))
     loaded = load_settings()
     assert SECRET not in f"{loaded!r} {loaded} {loaded.warnings} {loaded.model_dump()}"
+
+
+def test_what_logs_must_not_hold_is_known(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ML_SERVICE_API_KEY", "first-key;name=desk;scopes=read, second-key")
+    monkeypatch.setenv("REDIS_URL", "redis://user:p%26ssword@cache:6379/0")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:drowssap@db:5432/history")
+    monkeypatch.setenv("FINNHUB_API_KEY", SECRET)
+    assert {"first-key", "second-key", "p&ssword", "drowssap", SECRET} <= set(load_settings().secrets)
+    assert not [it for it in load_settings().secrets if it in ("desk", "user", "read")]
 
 
 def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
