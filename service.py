@@ -68,7 +68,7 @@ class DeepFinance:
 
     def __init__(self) -> None:
         settings = load_settings()
-        configure_logging(settings.debug)
+        configure_logging(settings.debug, settings.secrets)
         from wiring import build_backend  # the gateway alone needs it
 
         self.backend = build_backend(self, settings)
