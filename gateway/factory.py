@@ -30,6 +30,8 @@ from starlette.routing import BaseRoute, Route
 
 from errors import MalformedBody
 from gateway.asgi import ASGIApp
+from gateway.backend import Backend
+from gateway.direct import Direct
 from gateway.docs_page import docs_response
 from gateway.door import Door
 from gateway.draining import DRAINING
@@ -117,22 +119,24 @@ def shared_windows(redis_url: str | None) -> SharedWindows | None:
 
 
 class GatewayService(Service):  # type: ignore[misc]
-    """A BentoML service with our door in front. Made by ``gateway_service``, which sets ``read_options``."""
+    """A BentoML service with our door in front. Made by ``gateway_service``, which sets the class attributes."""
 
     read_options: Callable[[], GatewayOptions]
+    backend: Callable[[], Backend] | None
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """metrics -> door -> BentoML's app."""
+        """metrics -> door -> the two busiest routes -> BentoML's app."""
         self.inject_config()
         options = type(self).read_options()
         factory = GatewayAppFactory(self, is_main=is_main)
         app = factory()
+        inner = Direct(app, backend, self.config["traffic"]["timeout"]) if (backend := type(self).backend) else app
         believe_proxies(options.trusted_proxies)
         shared = shared_windows(options.redis_url)
         if not factory.enable_metrics:
-            return Door(app, options, shared)
+            return Door(inner, options, shared)
         client = BentoMLContainer.metrics_client.get()
-        door = Door(app, options, shared, Refusals(client))
+        door = Door(inner, options, shared, Refusals(client))
         return Traffic(door, PathTemplates(app.routes), TrafficMetrics(client), DRAINING)
 
     @property
@@ -141,9 +145,13 @@ class GatewayService(Service):  # type: ignore[misc]
         return specification_of(self)
 
 
-def gateway_service(options: Callable[[], GatewayOptions]) -> type[GatewayService]:
+def gateway_service(
+    options: Callable[[], GatewayOptions], backend: Callable[[], Backend] | None = None
+) -> type[GatewayService]:
     """The class for ``@bentoml.service(service_class=...)``.
 
-    ``options`` is called when the app is built, so that importing the service reads no environment.
+    ``options`` is called when the app is built, so that importing the service reads no environment. With ``backend``,
+    called for every request, forecasts are answered without a look at BentoML's stack.
     """
-    return type("GatewayService", (GatewayService,), {"read_options": staticmethod(options)})
+    attributes: dict[str, Any] = {"read_options": staticmethod(options), "backend": backend and staticmethod(backend)}
+    return type("GatewayService", (GatewayService,), attributes)
