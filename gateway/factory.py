@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk import Service
