@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -91,12 +92,23 @@ class Database:
             if self._migrated:
                 return
             try:
-                async with asyncio.timeout(_MIGRATION_TIMEOUT), self._engine.begin() as connection:
+                async with asyncio.timeout(_MIGRATION_TIMEOUT), self._turn(), self._engine.begin() as connection:
                     await _lock(connection)
                     await connection.run_sync(_upgrade)
             except _AWAY as error:
                 raise _unavailable(error) from error
             self._migrated = True
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Of processes that open the same new SQLite file, one at a time turns its journal to WAL: it would tell the
+        others at once that the file is locked, however patient they are. PostgreSQL needs no such turns."""
+        if self._engine.dialect.name != "sqlite":
+            yield
+            return
+        with open(f"{self._url.database}.lock", "ab") as lock:  # noqa: ASYNC230 (an empty file, at the start)
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            yield
 
     def insert_once(self, table: sa.Table) -> sa.Executable:
         """INSERT that leaves alone what is there already; execute it with a list of rows."""
