@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import stamina.instrumentation
+
 from contracts import Calendar, SharedCache
 from market import alpha_vantage, binance, finnhub, yahoo
 from market.bundled import BundledSource
@@ -48,6 +50,9 @@ def build_sources(
 
     Raises ValueError for a name that is not known, or that lacks its key or directory.
     """
+    stamina.instrumentation.set_on_retry_hooks(
+        []
+    )  # attempts are counted in market.meters, failures logged by the guard
     pooled = HttpxTransport()
     keys = {"finnhub": finnhub_key, "alpha_vantage": alpha_vantage_key}
 

@@ -23,7 +23,7 @@ from market.source import LatestPrice, Source, require_symbol
 
 ROOM = 160 * 2**20
 """Bytes of series kept: 1,100 of ten years with ranges and volume."""
-PATIENCE = 2.5
+PATIENCE = 1.5
 """Seconds for which one request waits for sources that do not answer while others might."""
 LONGEST_WAIT = 4.5
 """The same where no other can."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
@@ -35,6 +36,8 @@ _OUTCOMES: dict[type[Exception], str] = {
 
 T = TypeVar("T")
 
+log = logging.getLogger("deepfinance.market")
+
 
 class Guard:
     """Belongs to one event loop. ``name`` is the source's, for messages and metrics."""
@@ -47,15 +50,11 @@ class Guard:
         self._pace = Pace(allowances)
         self._breaker = breaker or Breaker()
         self._at_once = asyncio.Semaphore(CONNECTIONS)
+        self._why = f"{name} failed"
 
     @property
     def state(self) -> BreakerState:
         return self._breaker.state
-
-    def require_closed(self) -> None:
-        """Raise SourceUnavailable while the source is left alone."""
-        if (wait := self._breaker.wait()) > 0:
-            raise self._left_alone(wait)
 
     async def get(
         self,
@@ -88,17 +87,28 @@ class Guard:
         """The same, and the breaker hears how it went."""
         try:
             answer = await self._attempts(url, params, understand, headers)
-        except (Throttled, Refused) as error:
-            self._breaker.open_for(error.retry_after)
-            raise
-        except Faulty as error:
-            self._breaker.failed(at_once=error.unreachable)
+        except (Throttled, Refused, Faulty) as error:
+            self._failed(error)
             raise
         except UnknownSymbol:
-            self._breaker.succeeded()
+            self._succeeded()
             raise
-        self._breaker.succeeded()
+        self._succeeded()
         return answer
+
+    def _failed(self, error: Throttled | Refused | Faulty) -> None:
+        was_closed, self._why = self.state == "closed", error.message
+        if isinstance(error, Faulty):
+            self._breaker.failed(at_once=error.unreachable)
+        else:
+            self._breaker.open_for(error.retry_after)
+        if was_closed and self.state == "open":
+            log.warning("%s; it is left alone for %.0f s", error.message, self._breaker.wait())
+
+    def _succeeded(self) -> None:
+        if self.state != "closed":
+            log.info("%s answers again", self.name)
+        self._breaker.succeeded()
 
     async def _attempts(
         self, url: str, params: Mapping[str, str], understand: Callable[[int, Any], T], headers: Mapping[str, str]
@@ -134,7 +144,7 @@ class Guard:
             meters.called(self.name, outcome, perf_counter() - started)
 
     def _left_alone(self, wait: float) -> SourceUnavailable:
-        message = f"{self.name} failed before and is left alone for {ceil(wait)} s"
+        message = f"{self._why}; it is asked again in {max(1, ceil(wait))} s"
         return SourceUnavailable(message, retry_after=max(1, ceil(wait)))
 
 

@@ -133,7 +133,7 @@ async def test_an_open_breaker_answers_without_a_call_and_says_for_how_long(cloc
     with pytest.raises(Faulty, match="vendor cannot be reached"):
         await asked(guard)
     assert (transport.calls, guard.state) == (2, "open")
-    with pytest.raises(SourceUnavailable, match=r"left alone for [456] s") as error:
+    with pytest.raises(SourceUnavailable, match=r"vendor cannot be reached; it is asked again in [456] s") as error:
         await asked(guard)
     assert (transport.calls, error.value.retry_after in (5, 6)) == (2, True)
 
