@@ -2,6 +2,7 @@
 
 DeepFinanceError
 ├── InvalidRequest          422  a field is wrong; ``details`` name it
+│   ├── ModelSetRefused     422  the published model set cannot be served; the one in use stays
 │   ├── MalformedBody       400  not JSON
 │   ├── PayloadTooLarge     413
 │   ├── UriTooLong          414
@@ -56,6 +57,10 @@ class DeepFinanceError(Exception):
 
 class InvalidRequest(DeepFinanceError):
     code, status = "invalid_request", 422
+
+
+class ModelSetRefused(InvalidRequest):
+    code = "model_set_refused"
 
 
 class MalformedBody(InvalidRequest):

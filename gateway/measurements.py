@@ -10,6 +10,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
+from contracts import Forecast
+from errors import DeepFinanceError
+
 LATENCY_STEP: Final = 10 ** (1 / 8)
 LATENCY_BUCKETS: Final = tuple(round(0.0001 * LATENCY_STEP**i, 7) for i in range(46))
 """Seconds: 0.1 ms to 42 s, each 1.33 times the one before."""
@@ -53,3 +56,45 @@ class TrafficMetrics:
         if (timer := self._timed.get(endpoint)) is None:
             timer = self._timed[endpoint] = self._seconds.labels(endpoint)
         timer.observe(seconds)
+
+
+@cache
+class ForecastMetrics:
+    """Metrics of what the service is for. One for each ``client``, as above."""
+
+    def __init__(self, client: Any) -> None:
+        self._forecasts = client.Counter(
+            "deepfinance_forecasts",
+            "Forecasts computed: ok, degraded, or the code of the error",
+            labelnames=("result",),
+        )
+        self._sets = client.Gauge(
+            "deepfinance_model_set_info",
+            "1 for the model set in use",
+            labelnames=("models_version",),
+            multiprocess_mode="livemax",
+        )
+        self._ready = client.Gauge(
+            "deepfinance_ready", "1 while every gateway worker takes requests", multiprocess_mode="livemin"
+        )
+        self._version = ""
+
+    def count(self, outcome: Forecast | DeepFinanceError) -> None:
+        """A forecast was computed, or could not be. Codes are those of our errors, so there are few."""
+        self._forecasts.labels(_result_of(outcome)).inc()
+
+    def serves(self, version: str) -> None:
+        """The model set of that version is in use from now on."""
+        if self._version:
+            self._sets.labels(self._version).set(0)
+        self._sets.labels(version).set(1)
+        self._version = version
+
+    def ready(self, is_ready: bool) -> None:
+        self._ready.set(is_ready)
+
+
+def _result_of(outcome: Forecast | DeepFinanceError) -> str:
+    if isinstance(outcome, DeepFinanceError):
+        return outcome.code
+    return "degraded" if outcome.degraded else "ok"

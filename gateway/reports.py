@@ -48,12 +48,24 @@ class CacheCheck(Report):
     detail: str | None = Field(default=None, description="Why it is failing, in words.")
 
 
+class DatabaseCheck(Report):
+    """Where forecasts are kept."""
+
+    state: str = Field(
+        description="`sqlite` or `postgresql` where it answers; `failing`: forecasts are made and wait to be stored.",
+        examples=["sqlite"],
+    )
+    latency_ms: float | None = Field(default=None, description="Time of the last probe, in milliseconds.")
+    detail: str | None = Field(default=None, description="What else to know, in words.")
+
+
 class HealthChecks(Report):
     """Everything a forecast depends on."""
 
     runners: list[RunnerCheck] = Field(description="Every model runner.")
     sources: list[SourceCheck] = Field(description="Every data source.")
     cache: CacheCheck | None = Field(default=None, description="Null when there is no cache.")
+    database: DatabaseCheck | None = Field(default=None, description="Null when no history is kept.")
 
 
 class HealthFacts(Report):

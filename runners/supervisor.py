@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import bentoml._internal.utils.circus as supervision
-from circus.util import tornado_sleep
-from circus.watcher import Watcher
+from circus.util import tornado_sleep  # type: ignore[import-untyped]
+from circus.watcher import Watcher  # type: ignore[import-untyped]
 from tornado import gen
 
 from runners.stopping import STOP_RUNNER, SUPERVISOR
@@ -37,8 +37,10 @@ RUNNER_PATIENCE: Final = 5.0
 """Seconds until a process that does not end is killed."""
 
 
-class OrderlyArbiter(supervision.Arbiter):
+class OrderlyArbiter(supervision.Arbiter):  # type: ignore[misc]
     """Stops the gateway before the runners, and replaces what died."""
+
+    _stopping: bool
 
     def __init__(self, watchers: Iterable[Watcher], **options: Any) -> None:
         super().__init__(watchers, **{**options, "check_delay": CHECK_EVERY})
@@ -54,7 +56,7 @@ class OrderlyArbiter(supervision.Arbiter):
         """Look after the processes, unless something else is being done to them right now."""
         return None if self._exclusive_running_command else super().manage_watchers()
 
-    @gen.coroutine  # type: ignore[untyped-decorator]
+    @gen.coroutine
     def stop(self) -> Any:
         """Let the gateway finish, then stop everything."""
         if self._stopping:

@@ -105,11 +105,11 @@ async def test_it_is_ready_once_a_forecast_worked(forecaster: Forecaster):
 async def test_an_unforeseen_error_at_the_start_does_not_end_the_waiting(
     forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    async def broken(requests: object) -> object:
+    async def broken(serving: object) -> object:
         monkeypatch.undo()
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(forecaster, "forecast", broken)
+    monkeypatch.setattr(forecaster, "_try_forecast", broken)
     await asyncio.wait_for(forecaster.warm_up(), 5)
     assert await forecaster.is_ready()
     assert "the forecast at the start failed" in caplog.text
