@@ -33,6 +33,7 @@ from gateway.reports import (
     SymbolDetail,
 )
 from gateway.scoreboard import ScoreboardReport, scoreboard_report
+from records import HistoryEntry, HistoryPage, HistoryQuery, LiveScore, LiveScores, Position, ScoreQuery
 
 MODELS = ("xgboost", "lstm", "transformer")
 SYMBOLS = ("AAPL", "MSFT", "BTC-USD", "^GSPC", "JPM")
@@ -113,7 +114,11 @@ class FakeBackend:
     facts: HealthFacts = HEALTHY
     asked: list[ForecastRequest] = field(default_factory=list)
     alter: Callable[[Forecast], Forecast] = replace
+    entries: Sequence[HistoryEntry] | DeepFinanceError = ()
+    scores: Sequence[LiveScore] = ()
+    queries: list[HistoryQuery | ScoreQuery] = field(default_factory=list)
     options: Any = None
+    risk: Any = None
     max_age: float = 0.0
     keeps: bool = False
 
@@ -165,6 +170,22 @@ class FakeBackend:
 
     def scoreboard(self) -> ScoreboardReport:
         return scoreboard_report(MANIFEST)
+
+    async def history(self, query: HistoryQuery) -> HistoryPage:
+        """As many forecasts as ``entries`` holds, two of them a page whatever is asked for."""
+        self.queries.append(query)
+        if isinstance(self.entries, DeepFinanceError):
+            raise self.entries
+        begin = 0 if query.after is None else int(query.after.forecast_id)
+        page = self.entries[begin : begin + 2]
+        more = begin + 2 < len(self.entries)
+        return HistoryPage(tuple(page), Position(page[-1].record.made_at, str(begin + 2)) if more else None)
+
+    async def live_scores(self, query: ScoreQuery) -> LiveScores:
+        self.queries.append(query)
+        if isinstance(self.entries, DeepFinanceError):
+            raise self.entries
+        return LiveScores(query.models_version or "1", self.scores)
 
     def symbols(self) -> Sequence[Instrument]:
         return [Instrument(symbol, AssetClass.EQUITY, "XNYS", "USD", None, None) for symbol in SYMBOLS]
