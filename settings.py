@@ -69,6 +69,14 @@ def _provider(name: str) -> str:
     return name
 
 
+def _address(text: str) -> str:
+    name, _, url = text.partition("=")
+    _provider(name)
+    if not re.fullmatch(r"https?://[^/\s@]+(/[^\s@]*)?", url):
+        raise ValueError(f"expected {name}= and the address of a mirror, such as {name}=https://mirror.example.com")
+    return text
+
+
 def _served_layout(layout: str) -> str:
     if layout in ("combined", "embedded"):
         raise ValueError(f"{layout!r} is not part of this version, which serves per_model only")
@@ -104,6 +112,9 @@ class Settings(BaseSettings):
     data_providers: Annotated[
         tuple[Annotated[str, AfterValidator(_provider)], ...], NoDecode, BeforeValidator(_comma_separated)
     ] = ()
+    data_addresses: Annotated[
+        tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = Field((), description="where to find live sources if not at home, such as yahoo=https://mirror.example.com")
     data_dir: Annotated[Path, AfterValidator(_folder)] | None = None
     finnhub_api_key: SecretStr | None = None
     alpha_vantage_api_key: SecretStr | None = None
@@ -164,6 +175,11 @@ class Settings(BaseSettings):
     def providers(self) -> tuple[str, ...]:
         """Data sources in the order in which they are tried."""
         return self.data_providers or (("files", "bundled") if self.data_dir else ("yahoo", "bundled"))
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Of live sources that are asked elsewhere than at home, by name."""
+        return {name: url for name, _, url in (text.partition("=") for text in self.data_addresses)}
 
     @property
     def api_keys(self) -> tuple[str, ...]:

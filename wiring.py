@@ -93,6 +93,7 @@ def _sources(settings: Settings, calendar: Calendar, shared: SharedCache | None)
         alpha_vantage_key=_clear(settings.alpha_vantage_api_key),
         ttl=settings.data_cache_ttl,
         shared=shared,
+        addresses=settings.addresses,
     )
 
 

@@ -44,9 +44,10 @@ def build_sources(
     alpha_vantage_key: str | None = None,
     ttl: float = 300.0,
     shared: SharedCache | None = None,
-    addresses: Mapping[str, str] = ADDRESSES,
+    addresses: Mapping[str, str] | None = None,
 ) -> list[Source]:
-    """Sources in the order of ``names``; ``ttl`` is DATA_CACHE_TTL in seconds. Opens no connection yet.
+    """Sources in the order of ``names``; ``ttl`` is DATA_CACHE_TTL in seconds; ``addresses`` are those of mirrors, by
+    name. Opens no connection yet.
 
     Raises ValueError for a name that is not known, or that lacks its key or directory.
     """
@@ -65,7 +66,9 @@ def build_sources(
             raise ValueError(f"there is no data source {name!r}")
         transport: Transport = BrowserTransport() if name == "yahoo" else pooled
         guard = Guard(name, transport, _ALLOWANCES[name])
-        return RemoteSource(_vendor(name, keys, addresses[name]), guard, calendar, ttl=ttl, shared=shared)
+        return RemoteSource(
+            _vendor(name, keys, (addresses or {}).get(name) or ADDRESSES[name]), guard, calendar, ttl=ttl, shared=shared
+        )
 
     return [built(name) for name in names]
 

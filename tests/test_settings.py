@@ -68,6 +68,8 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("DATA_PROVIDERS", "bundled,yaho", r"DATA_PROVIDERS: 'yaho' is not a data source; known: yahoo, "),
         ("DATA_PROVIDERS", "yahoo,finnhub", r"DATA_PROVIDERS names finnhub, which needs FINNHUB_API_KEY"),
         ("DATA_PROVIDERS", "files", r"DATA_PROVIDERS names files, which needs DATA_DIR"),
+        ("DATA_ADDRESSES", "yaho=http://a", r"DATA_ADDRESSES: 'yaho' is not a data source"),
+        ("DATA_ADDRESSES", "yahoo", r"DATA_ADDRESSES: expected yahoo= and the address of a mirror"),
         ("DATA_DIR", "/does/not/exist", r"DATA_DIR: '/does/not/exist' is not a folder"),
         ("DATA_CACHE_TTL", "-1", r"DATA_CACHE_TTL: expected seconds, 0 or more, got '-1'"),
         ("PREDICTION_CACHE_TTL", "nan", r"PREDICTION_CACHE_TTL: expected seconds"),
