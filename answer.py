@@ -92,7 +92,7 @@ def answer(
         members=_members(request, price, subject, model_set),
         confidence_breakdown=_breakdown(subject, step, evidence, model_set, calendar),
         evidence=evidence,
-        data=_data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now), now),
+        data=data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now), now),
         models_version=model_set.version,
         degraded=(*spread.failures, *(f"source:{name}" for name in bars.skipped)),
         notes=(*_notes(request, evidence, direction, subject, model_set), *_source_notes(bars, now)),
@@ -232,7 +232,8 @@ def _breakdown(
     )
 
 
-def _data_report(bars: Bars, last_session: date, now: datetime) -> DataReport:
+def data_report(bars: Bars, last_session: date, now: datetime) -> DataReport:
+    """What is told of the bars; ``last_session`` is the newest that has closed at ``now``."""
     last_bar = _day(bars, -1)
     return DataReport(
         provider=bars.provider,

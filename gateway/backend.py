@@ -11,6 +11,7 @@ from errors import DeepFinanceError
 from gateway.answers import Answer
 from gateway.option_routes import OptionDesk
 from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
+from gateway.risk_schemas import RiskBackend
 from gateway.scoreboard import ScoreboardReport
 from records import HistoryPage, HistoryQuery, LiveScores, ScoreQuery
 
@@ -29,6 +30,11 @@ class Backend(Protocol):
     @property
     def options(self) -> OptionDesk:
         """What prices options."""
+        ...
+
+    @property
+    def risk(self) -> RiskBackend:
+        """What measures risk."""
         ...
 
     def catalogue(self) -> Catalogue:

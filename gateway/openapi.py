@@ -40,6 +40,7 @@ _TAGS: Final = {
     "Forecasts": "Ask for a forecast.",
     "Models": "What is published, and how it scored.",
     "Symbols": "What can be asked for.",
+    "Risk": "What can be lost, and how well that was told in the past.",
     "Options": "What contracts are worth.",
     "Operations": "For those who run the service.",
 }
@@ -158,8 +159,15 @@ def _add_mounted(app: FastAPI, prefix: str, paths: dict[str, Json], schemas: Jso
     for path, item in described["paths"].items():
         paths.setdefault(prefix.rstrip("/") + path, {}).update(item)
     for name, schema in described.get("components", {}).get("schemas", {}).items():
-        if schemas.setdefault(name, schema) != schema:
+        if _without_nulls(schemas.setdefault(name, schema)) != _without_nulls(schema):
             raise ValueError(f"two different schemas are called {name}")
+
+
+def _without_nulls(schema: Any) -> Any:
+    """FastAPI leaves out a default of null, pydantic writes it: no difference to a reader."""
+    if isinstance(schema, dict):
+        return {name: _without_nulls(value) for name, value in schema.items() if value is not None}
+    return [_without_nulls(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def _probes() -> dict[str, Json]:

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from errors import DeepFinanceError, ErrorDetail, InvalidRequest, UnknownModel
+from errors import DeepFinanceError, ErrorDetail, InvalidRequest, MalformedBody, UnknownModel
 from gateway import examples
 from gateway.backend import Backend
 from gateway.field_problems import details_from
@@ -28,6 +28,7 @@ from gateway.reports import (
     SymbolPage,
 )
 from gateway.responses import error_info, error_response, json_response, problem_for_status
+from gateway.risk_routes import add_risk
 from gateway.schemas import ErrorBody, Symbol
 from gateway.scoreboard import ScoreboardReport
 
@@ -59,6 +60,7 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     _add_scoreboard(app, backend)
     _add_symbols(app, backend)
     add_options(app, lambda: backend().options)
+    add_risk(app, lambda: backend().risk)
     add_history(app, backend)
     return app
 
@@ -139,6 +141,8 @@ def answer_errors_in_our_shape(app: FastAPI) -> None:
 
 def _translated(exc: Exception) -> InvalidRequest:
     assert isinstance(exc, RequestValidationError)
+    if any(found["type"] == "json_invalid" for found in exc.errors()):
+        return MalformedBody("the body is not JSON")
     # Each place begins with where the value came from (path, query, body); the field's own name says enough.
     details = details_from(exc.errors(), skip=1)
     return InvalidRequest("1 field is wrong" if len(details) == 1 else f"{len(details)} are wrong", details)

@@ -60,6 +60,8 @@ def deviation(values: Floats) -> float:
     """(n,) -> standard deviation with n - 1; raises Undefined where the values do not vary."""
     require(values, 2)
     spread = float(np.std(values, ddof=1))
+    if not math.isfinite(spread):
+        raise Undefined("the returns are too large to tell their spread")
     if spread <= ROUNDING * float(np.max(np.abs(values))):
         raise Undefined("the returns do not vary")
     return spread
@@ -69,4 +71,6 @@ def divided(numerator: float, denominator: float, otherwise: str) -> float:
     """A ratio; raises Undefined with ``otherwise`` where the denominator is zero."""
     if denominator == 0:
         raise Undefined(otherwise)
+    if not math.isfinite(denominator):
+        raise Undefined("too large or too small to be a number")
     return numerator / denominator

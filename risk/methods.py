@@ -1,6 +1,6 @@
 """The served methods of value at risk, each with two faces: what it says now, and what it said every day before.
 
-``now`` and ``path`` follow one rule: an estimate is made from the last ``window`` returns known, the period asked for
+``estimate`` and ``path`` follow one rule: an estimate is made from the last ``window`` returns known, the period asked for
 but at most LONGEST_WINDOW. Methods that follow volatility filter all the history that there is, and draw from the last
 LONGEST_WINDOW residuals. Without room for that, the path is tested with half of the history as its window.
 """
@@ -42,7 +42,7 @@ class Method(Protocol):
         """In words, how it is estimated and how it reaches over several periods."""
         ...
 
-    def now(self, level: float, horizon: int) -> Tail: ...
+    def estimate(self, level: float, horizon: int) -> Tail: ...
 
     def path(self, level: float) -> Path: ...
 
@@ -68,7 +68,7 @@ class Historical:
     name: str = "historical"
     definition: str = "empirical quantile of the window; several periods: times the root of their number"
 
-    def now(self, level: float, horizon: int) -> Tail:
+    def estimate(self, level: float, horizon: int) -> Tail:
         return historical(self.history[-self.window :], level, horizon)
 
     def path(self, level: float) -> Path:
@@ -87,7 +87,7 @@ class Gaussian:
         "proportion to their number"
     )
 
-    def now(self, level: float, horizon: int) -> Tail:
+    def estimate(self, level: float, horizon: int) -> Tail:
         returns = self.history[-self.window :]
         return gaussian(float(np.mean(returns)), deviation(returns), level, horizon)
 
@@ -105,7 +105,7 @@ class GaussianEwma:
         "times the root of their number"
     )
 
-    def now(self, level: float, horizon: int) -> Tail:
+    def estimate(self, level: float, horizon: int) -> Tail:
         require(self.history, SEED_RETURNS)
         deviation(self.history)
         return gaussian(0.0, float(np.sqrt(ewma_variances(self.history)[-1])), level, horizon)
@@ -126,7 +126,7 @@ class CornishFisher:
         "variance grow and skew and kurtosis shrink"
     )
 
-    def now(self, level: float, horizon: int) -> Tail:
+    def estimate(self, level: float, horizon: int) -> Tail:
         return cornish_fisher(self.history[-self.window :], level, horizon)
 
     def path(self, level: float) -> Path:
@@ -144,7 +144,7 @@ class FilteredHistorical:
         "10,000 simulated paths, compounded"
     )
 
-    def now(self, level: float, horizon: int) -> Tail:
+    def estimate(self, level: float, horizon: int) -> Tail:
         variances, residuals = self._filtered()
         return simulated(residuals[-LONGEST_WINDOW:], float(variances[-1]), level, horizon, RISKMETRICS)
 
@@ -174,7 +174,7 @@ class GjrFiltered:
         "every 250 returns on the 2,500 before; several periods: 10,000 simulated paths, compounded"
     )
 
-    def now(self, level: float, horizon: int) -> Tail:
+    def estimate(self, level: float, horizon: int) -> Tail:
         refit, end = blocks(self.history, self._fits())[-1]
         part = filtered(self.history, refit, end)
         return simulated(part.residuals[-LONGEST_WINDOW:], float(part.variances[-1]), level, horizon, part.dynamics)

@@ -41,12 +41,12 @@ def rate_per_period(annual_rate: float, periods_per_year: float) -> float:
 
 
 def aligned(times: Times, prices: Floats, other_times: Times, other_prices: Floats) -> tuple[Times, Floats, Floats]:
-    """Returns of two series between the dates that both have: (n,) dates they end on, and (n,) returns of each.
+    """Returns of two series between the dates that both have: (n + 1,) dates, and (n,) returns of each.
 
     A return may span more than one session where only one of the two traded.
     """
     common, at, other_at = np.intersect1d(times, other_times, assume_unique=True, return_indices=True)
-    return common[1:], simple_returns(prices[at]), simple_returns(other_prices[other_at])
+    return common, simple_returns(prices[at]), simple_returns(other_prices[other_at])
 
 
 def share_of(gain: float, of: float) -> float:

@@ -100,7 +100,8 @@ def traffic_light(hits: Hits, level: float) -> TrafficLight:
     recent = hits[-TRAFFIC_DAYS:]
     count = int(np.sum(recent))
     chance = float(bdtr(count, len(recent), 1.0 - level))
-    zone: Zone = "green" if chance < YELLOW else "yellow" if chance < RED else "red"
+    is_green = chance < YELLOW or count <= len(recent) * (1.0 - level)  # of few days, none is what is expected
+    zone: Zone = "green" if is_green else "yellow" if chance < RED else "red"
     has_table = len(recent) == TRAFFIC_DAYS and abs(level - 0.99) < 1e-9
     return TrafficLight(zone, len(recent), count, MULTIPLIERS[min(count, 10)] if has_table else None)
 
@@ -114,12 +115,13 @@ def backtest(returns: Floats, value_at_risk: Floats, level: float) -> Backtest:
         raise Undefined("no day has enough history before it")
     hits = -returns > value_at_risk
     days, count = len(hits), int(np.sum(hits))
+    expected = round(days * (1.0 - level), 9)
     if days < FEWEST_DAYS:
         reason = f"{days} tested days are too few to tell; at least {FEWEST_DAYS} are needed"
         names = ("kupiec", "independence", "conditional_coverage", "passes")
         nothing = dict.fromkeys(names, reason)
         light = traffic_light(hits, level)
-        return Backtest(days, days * (1 - level), np.flatnonzero(hits), None, None, None, light, None, reason, nothing)
+        return Backtest(days, expected, np.flatnonzero(hits), None, None, None, light, None, reason, nothing)
     coverage = kupiec(count, days, level)
     try:
         independent: LikelihoodRatio | None = independence(hits)
@@ -129,9 +131,9 @@ def backtest(returns: Floats, value_at_risk: Floats, level: float) -> Backtest:
     both = None if independent is None else conditional_coverage(coverage, independent)
     light = traffic_light(hits, level)
     passes = coverage.passes and (independent is None or independent.passes)
-    verdict = _verdict(count, days * (1 - level), days, coverage, independent)
+    verdict = _verdict(count, expected, days, coverage, independent)
     return Backtest(
-        days, days * (1 - level), np.flatnonzero(hits), coverage, independent, both, light, passes, verdict, unavailable
+        days, expected, np.flatnonzero(hits), coverage, independent, both, light, passes, verdict, unavailable
     )
 
 
