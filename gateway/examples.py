@@ -191,7 +191,6 @@ HISTORY: Final[dict[str, Any]] = {
             "fingerprint": "sha256:1aabf9d4aa95",
             "degraded": [],
             "state": "settled",
-            "reason": None,
             "settled_at": "2022-12-30T00:05:11.020000Z",
             "realised_date": "2022-12-29",
             "bars_ahead": 5,
@@ -203,21 +202,21 @@ HISTORY: Final[dict[str, Any]] = {
             "pinball_random_walk": 0.0131,
         }
     ],
-    "next_cursor": None,
+    "next_cursor": "MjAyMi0xMi0yMVQyMjoxMDowNC41MTIwMDArMDA6MDAvNGMxZjJhN2JlMGQ5NGE2ZjhmMGY2ZjFkMmMzYjRhNTk",
 }
 
 LIVE_SCOREBOARD: Final[dict[str, Any]] = {
     "models_version": "20221231-6a8931bf37",
-    "symbol": None,
+    "symbol": "AAPL",
     "rows": [
         {
             "model": "ensemble",
             "members": ["xgboost", "lstm", "transformer", "har"],
             "horizon": 5,
-            "n": 412,
-            "symbols": 14,
+            "n": 62,
+            "symbols": 1,
             "first": "2023-01-03",
-            "last": "2023-03-01",
+            "last": "2023-04-03",
             "mean_error": -0.0011,
             "absolute_error": 0.0297,
             "absolute_error_random_walk": 0.0298,
@@ -227,7 +226,7 @@ LIVE_SCOREBOARD: Final[dict[str, Any]] = {
             "pinball": 0.0098,
             "pinball_random_walk": 0.0102,
             "skill_vs_random_walk": 0.0392,
-            "note": None,
+            "note": "Few outcomes: below 100 these numbers are mostly chance.",
         }
     ],
     "notes": ["Forecasts over several bars overlap from day to day."],

@@ -63,7 +63,7 @@ class StoredForecast(Report):
     state: Literal["pending", "settled", "unsettleable"] = Field(
         description="`pending`: no bar of the target date yet. `unsettleable`: there will be none; `reason` says why."
     )
-    reason: str | None = Field(description="Why it will not be settled.")
+    reason: str | None = Field(default=None, description="Why it will not be settled.")
     settled_at: datetime | None = Field(description="When the outcome was filled in, UTC.")
     realised_date: date | None = Field(
         description="The bar that it is compared with: of the target date, or the next one where that has none."
