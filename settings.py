@@ -50,7 +50,7 @@ def _sendable(key: SecretStr) -> SecretStr:
 
 
 def _redis_address(url: SecretStr) -> SecretStr:
-    if not re.match(r"rediss?://.|unix:///", url.get_secret_value()):
+    if not re.match(r"rediss?://.|unix://[^/]*/", url.get_secret_value()):
         raise ValueError("expected redis://user:password@host:port/number, rediss:// or unix:///path/to/socket")
     return url
 

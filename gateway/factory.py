@@ -32,6 +32,7 @@ from starlette.routing import BaseRoute, Route
 from errors import MalformedBody
 from gateway.asgi import ASGIApp
 from gateway.backend import Backend
+from gateway.connection import use_bounded_connections
 from gateway.direct import Direct
 from gateway.docs_page import docs_response
 from gateway.door import Door
@@ -133,6 +134,7 @@ class GatewayService(Service):  # type: ignore[misc]
         app = factory()
         inner = Direct(app, backend, self.config["traffic"]["timeout"]) if (backend := type(self).backend) else app
         believe_proxies(options.trusted_proxies)
+        use_bounded_connections()
         shared = shared_windows(options.redis_url)
         if not factory.enable_metrics:
             return Door(inner, options, shared)
