@@ -9,6 +9,7 @@ from typing import Protocol
 from contracts import ForecastRequest, Instrument, MemberEvent, Timeframe
 from errors import DeepFinanceError
 from gateway.answers import Answer
+from gateway.operations_reports import ModelsStatusReport, ReloadReport, WarmupReport
 from gateway.option_routes import OptionDesk
 from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
 from gateway.risk_schemas import RiskBackend
@@ -57,6 +58,18 @@ class Backend(Protocol):
 
     async def health(self) -> HealthFacts:
         """The state of runners, sources and cache. Answers in a second or two: probes time out inside."""
+        ...
+
+    def warmup(self) -> WarmupReport:
+        """How far the start has come."""
+        ...
+
+    def models_status(self) -> ModelsStatusReport:
+        """How every member does."""
+        ...
+
+    async def reload(self) -> ReloadReport:
+        """Serve the set that is published now. Raises ModelSetRefused, or RunnerUnavailable; then nothing changed."""
         ...
 
     def models(self) -> ModelsReport:

@@ -17,6 +17,7 @@ from gateway.backend import Backend
 from gateway.field_problems import details_from
 from gateway.health import report
 from gateway.history import add_history
+from gateway.operations_routes import add_operations
 from gateway.option_routes import add_options
 from gateway.paging import page_of
 from gateway.reports import (
@@ -56,6 +57,7 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     )
     answer_errors_in_our_shape(app)
     _add_health(app, backend)
+    add_operations(app, backend)  # before /models/{name}, which would take /models/status
     _add_models(app, backend)
     _add_scoreboard(app, backend)
     _add_symbols(app, backend)
@@ -70,7 +72,7 @@ def _add_health(app: FastAPI, backend: Callable[[], Backend]) -> None:
         "/health", summary="Health of every part", tags=["Operations"], response_model=HealthReport, responses=_DOWN
     )
     async def health() -> Response:
-        """Deep health: every runner and data source, each with state and latency. Needs no key."""
+        """Deep health: every runner and data source, cache and database, each with state and latency. Needs no key."""
         body = report(await backend().health())
         if body["status"] != "down":
             return json_response(body)

@@ -23,6 +23,8 @@ from errors import DeepFinanceError, ErrorDetail, UnknownSymbol
 from gateway.answers import Answer, answer_of
 from gateway.backend import Catalogue
 from gateway.examples import SCOREBOARD
+from gateway.operations_examples import MODELS_STATUS, RELOAD, WARMUP
+from gateway.operations_reports import ModelsStatusReport, ReloadReport, WarmupReport
 from gateway.reports import (
     HealthChecks,
     HealthFacts,
@@ -145,6 +147,17 @@ class FakeBackend:
 
     async def health(self) -> HealthFacts:
         return self.facts
+
+    def warmup(self) -> WarmupReport:
+        return WarmupReport.model_validate(WARMUP)
+
+    def models_status(self) -> ModelsStatusReport:
+        return ModelsStatusReport.model_validate(MODELS_STATUS)
+
+    async def reload(self) -> ReloadReport:
+        if self.raises is not None:
+            raise self.raises
+        return ReloadReport.model_validate(RELOAD)
 
     def models(self) -> ModelsReport:
         return ModelsReport(
