@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import time
 from contextlib import contextmanager
@@ -417,12 +418,22 @@ async def test_a_process_that_starts_while_the_source_is_down_serves_the_last_go
     assert (bars.provider, bars.is_last_good, bars.fetched_at) == ("live", True, START)
 
 
+def with_other_prices(content: bytes) -> bytes:
+    """A whole archive whose prices are not those that its fingerprint was taken of."""
+    with np.load(io.BytesIO(content)) as archive:
+        columns = {name: archive[name] for name in archive.files}
+    columns["close"] = columns["close"] * 2
+    changed = io.BytesIO()
+    np.savez(changed, **columns)
+    return changed.getvalue()
+
+
 async def test_what_lies_in_the_cache_for_another_symbol_or_damaged_is_not_taken(clock):
     shared = FakeShared()
     await SourceChain([live(FakeVendor(), clock, shared=shared)]).bars("AAPL", "1d")
     (key,) = shared.held
     content = shared.held[key].value
-    for wrong in (content[:-20], b"", b"no archive", content.replace(b"AAPL", b"MSFT")):
+    for wrong in (content[:-20], b"", b"no archive", content.replace(b"AAPL", b"MSFT"), with_other_prices(content)):
         shared.held[key].value = wrong
         vendor = FakeVendor()
         assert (await SourceChain([live(vendor, clock, shared=shared)]).bars("AAPL", "1d")).symbol == "AAPL"
