@@ -5,6 +5,7 @@ from __future__ import annotations
 from contracts import Floats
 from risk.implied_volatility import ImpliedVolatility
 from risk.options import OptionChain, Valuation
+from risk.portfolio_terms import OptimisationTerms, Optimised
 
 
 def american_options(chain: OptionChain) -> Valuation:
@@ -19,3 +20,10 @@ def american_volatilities(chain: OptionChain, price: Floats) -> ImpliedVolatilit
     from risk.american import american_implied_volatility
 
     return american_implied_volatility(chain, price)
+
+
+def optimal_portfolios(returns: Floats, current: Floats, terms: OptimisationTerms) -> Optimised:
+    """``risk.optimisation.optimised``."""
+    from risk.optimisation import optimised
+
+    return optimised(returns, current, terms)
