@@ -119,19 +119,19 @@ class RemoteSource:
     async def _fetch_shared(self, shared: SharedCache, symbol: str, timeframe: Timeframe) -> Fetched:
         """From the process that fetched it, is fetching it, or from the vendor."""
         period, work = self._period(symbol), f"fetch:{self._shared_key(symbol, timeframe)}"
-        end = monotonic() + SHARED_PATIENCE
-        while True:
+        end, is_ours = monotonic() + SHARED_PATIENCE, False
+        while not is_ours and monotonic() < end:
             found = await self._look_up(shared, symbol, timeframe)
             if found is not None and found.period == period:
                 return found
-            if monotonic() >= end or await shared.claim(work, CLAIM_SECONDS):
-                break
-            await asyncio.sleep(_POLL)
+            is_ours = await shared.claim(work, CLAIM_SECONDS)
+            await asyncio.sleep(0.0 if is_ours else _POLL)
         try:
             fetched = await self._fetch(symbol, timeframe)
             await shared.put(self._shared_key(symbol, timeframe), packed(fetched), LAST_GOOD_SECONDS)
         finally:
-            await shared.release(work)
+            if is_ours:
+                await shared.release(work)
         return fetched
 
     async def _look_up(self, shared: SharedCache, symbol: str, timeframe: Timeframe) -> Fetched | None:
