@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from itertools import count
@@ -24,11 +24,12 @@ from contracts import (
     Instrument,
     ModelSet,
     PartHealth,
+    Timeframe,
 )
-from errors import DeepFinanceError, HistoryUnavailable, UnknownSymbol
+from errors import DeepFinanceError, HistoryUnavailable, Unavailable, UnknownSymbol
 from forecast_cache import ForecastCache
-from gateway.answers import Answer, computed
-from gateway.backend import Catalogue
+from gateway.answers import Answer, computed, member_events
+from gateway.backend import Catalogue, SeriesState
 from gateway.measurements import ForecastMetrics
 from gateway.model_reports import models_report
 from gateway.operations_reports import (
@@ -38,6 +39,7 @@ from gateway.operations_reports import (
     WarmupReport,
     WarmupStep,
 )
+from gateway.option_routes import OptionDesk
 from gateway.reports import (
     CacheCheck,
     DatabaseCheck,
@@ -48,8 +50,10 @@ from gateway.reports import (
     SourceCheck,
     SymbolDetail,
 )
+from gateway.risk_schemas import RiskBackend
 from gateway.scoreboard import ScoreboardReport, scoreboard_report
-from pipeline import Ports, forecast_many
+from offload import Offload
+from pipeline import Outcome, Ports, Told, forecast_many
 from records import History, HistoryPage, HistoryQuery, LiveScores, ScoreQuery
 from runners.coalesce import CoalescingRunner
 from runners.lifeline import Lifelines
@@ -67,9 +71,18 @@ PROBE_WITHIN = 1.0
 FORECAST = "forecast"
 
 
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """Who does what is not a forecast, and the process that they share for what is heavy."""
+
+    options: OptionDesk
+    risk: RiskBackend
+    offload: Offload
+
+
 class Forecaster:
     """Belongs to one event loop. ``probes`` are keyed by ``cache`` and ``database``; ``processes`` says which members
-    each runner process serves."""
+    each runner process serves; ``latest`` is the price last paid, where a source says it."""
 
     def __init__(
         self,
@@ -83,20 +96,40 @@ class Forecaster:
         sets: Sets | None = None,
         processes: Mapping[str, Sequence[str]] | None = None,
         metrics: ForecastMetrics | None = None,
+        latest: Callable[[str, Timeframe], float | None] = lambda symbol, timeframe: None,
     ) -> None:
         self._keeper = Keeper(Serving.of(ports, runners, model_set), sets, self._try_forecast)
         self._history = history
         self._cache = cache
         self._probes = probes or {}
         self._metrics = metrics
+        self._latest = latest
         self._processes = processes or {}
         self._started_at = time.monotonic()
         self._worked_after: dict[str, float] = {}
         self._attempts = 0
         self._jobs: list[asyncio.Task[None]] = []
+        self._desks: Desks | None = None
         if metrics is not None:
             metrics.serves(model_set.version)
             self._keeper.on_change(metrics.serves)
+
+    def open(self, desks: Desks) -> None:
+        """The desks may ask for forecasts, so they come after the forecaster."""
+        self._desks = desks
+
+    @property
+    def options(self) -> OptionDesk:
+        return self._opened().options
+
+    @property
+    def risk(self) -> RiskBackend:
+        return self._opened().risk
+
+    def _opened(self) -> Desks:
+        if self._desks is None:
+            raise Unavailable("this service computes forecasts alone")
+        return self._desks
 
     @property
     def _serving(self) -> Serving:
@@ -135,6 +168,11 @@ class Forecaster:
     async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
         """One forecast or error per request, in order, computed now and kept in the history."""
         return await self._forecast_with(self._serving, requests)
+
+    async def forecast_aside(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+        """The same for whoever works something else out of it: neither counted nor kept."""
+        serving, now = self._serving, datetime.now(UTC)
+        return await forecast_many(requests, ports=serving.ports, model_set=serving.model_set, now=now)
 
     async def _forecast_with(
         self, serving: Serving, requests: Sequence[ForecastRequest]
@@ -281,6 +319,8 @@ class Forecaster:
         if self._cache is not None:
             await self._cache.close()
         await asyncio.gather(self._ports.market.close(), self._keeper.close())
+        if self._desks is not None:
+            await self._desks.offload.close()
         if self._history is not None:
             await self._history.close()
 

@@ -17,13 +17,13 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from answer import data_report
-from contracts import AssetClass, Bars, Calendar, Floats, ForecastRequest, Instrument, MarketData, ModelSet
+from contracts import AssetClass, Bars, Calendar, Floats, ForecastRequest, Instrument, MarketData
 from errors import DeepFinanceError, ErrorDetail, UnknownSymbol, UnusableSeries
 from gateway.risk_page import page_of
 from gateway.risk_picture import draw_charts, draw_page
 from gateway.risk_schemas import PictureKind, ReturnsRequest, RiskRequest
 from offload import Offload
-from pipeline import Ports, forecast_many
+from pipeline import Outcome
 from risk.gjr import Fits, fitted, refit_places
 from risk.plain import plain_report
 from risk.report import Series, Terms, from_forecast, report
@@ -87,18 +87,15 @@ class Remembered(Generic[T]):
 
 
 class ForecastQuantiles:
-    """The tail of our own forecast, from the pipeline itself: nothing of it is stored as a forecast."""
+    """The tail of our own forecast, read off the lower ends of its central intervals."""
 
-    def __init__(self, ports: Ports, model_set: ModelSet) -> None:
-        self._ports = ports
-        self._model_set = model_set
+    def __init__(self, forecast: Callable[[Sequence[ForecastRequest]], Awaitable[Sequence[Outcome]]]) -> None:
+        self._forecast = forecast
 
     async def __call__(self, symbol: str, horizon: int, levels: Sequence[float]) -> Sequence[float]:
-        """The lower ends of central intervals, all of one forecast."""
         requests = [ForecastRequest(symbol, horizon, confidence_level=1.0 - 2.0 * level) for level in levels]
-        outcomes = await forecast_many(requests, ports=self._ports, model_set=self._model_set, now=datetime.now(UTC))
         quantiles = []
-        for outcome in outcomes:
+        for outcome in await self._forecast(requests):
             if isinstance(outcome, DeepFinanceError):
                 raise outcome
             quantiles.append(outcome.lower / outcome.current_price - 1.0)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from contracts import Calendar, MarketData, PartHealth, SharedCache
 from forecast_cache import MEMORY_BYTES, ForecastCache, Lifetimes
-from forecaster import Forecaster
+from forecaster import Desks, Forecaster
 from gateway.answers import Answer
 from gateway.cache_metrics import cache_metrics
 from gateway.measurements import ForecastMetrics
@@ -21,7 +21,10 @@ from market.build import build_sources
 from market.calendars import ExchangeCalendars
 from market.chain import SourceChain
 from market.source import Source
+from offload import Offload
+from options_desk import OptionsDesk
 from pipeline import Ports
+from risk_desk import ForecastQuantiles, RiskDesk
 from runners.coalesce import Limits
 from runners.hosts import services_of
 from runners.loaded import load_set
@@ -42,7 +45,7 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
     market = SourceChain(_sources(settings, calendar, shared))
     cache = _forecast_cache(market, calendar, settings, shared)
     history = _history(settings, market)
-    return Forecaster(
+    forecaster = Forecaster(
         Ports(market, calendar, loaded.runners, explainers=loaded.explainers),
         loaded.runners,
         loaded.model_set,
@@ -52,7 +55,16 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
         sets=Reloader(service, model_set_folder(), limits),
         processes=services_of(service),
         metrics=ForecastMetrics(BentoMLContainer.metrics_client.get()),
+        latest=lambda symbol, timeframe: getattr(market.latest(symbol, timeframe), "price", None),
     )
+    forecaster.open(_desks(market, calendar, forecaster))
+    return forecaster
+
+
+def _desks(market: MarketData, calendar: Calendar, forecaster: Forecaster) -> Desks:
+    offload = Offload()
+    tails = ForecastQuantiles(forecaster.forecast_aside)
+    return Desks(OptionsDesk(offload), RiskDesk(market, calendar, offload, tails), offload)
 
 
 async def _cache_health(shared: RedisCache | None) -> PartHealth:

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
     },
     "gateway": LEAVES | {"pipeline", "storage.cache"},
-    "forecaster": LEAVES | {"serving", "gateway", "pipeline", "gathering", "runners", "forecast_cache"},
+    "forecaster": LEAVES | {"serving", "gateway", "pipeline", "gathering", "runners", "forecast_cache", "offload"},
     "gathering": LEAVES | {"pipeline"},
     "serving": LEAVES | {"corrections", "gateway", "pipeline", "runners"},
     "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
