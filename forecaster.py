@@ -165,7 +165,31 @@ class Forecaster:
             return [computed(outcome) for outcome in await compute(requests)]
         return await self._cache.answers(requests, serving.model_set, compute)
 
-    async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+    async def predict_watched(self, request: ForecastRequest, told: Told) -> Answer:
+        serving = self._serving
+        computes = False
+
+        async def compute(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+            nonlocal computes
+            computes = True
+            return self._noted([await serving.watched(request, told)])
+
+        if self._cache is None:
+            answer = computed((await compute([request]))[0])
+        else:
+            (answer,) = await self._cache.answers([request], serving.model_set, compute)
+        if isinstance(answer, DeepFinanceError):
+            raise answer
+        if not computes:
+            for event in member_events(answer):
+                told(event)
+        return answer
+
+    async def series_state(self, symbol: str, timeframe: Timeframe) -> SeriesState:
+        bars = await self._ports.market.bars(symbol, timeframe)
+        return SeriesState(bars.fingerprint, self._model_set.version, self._latest(symbol, timeframe))
+
+    async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
         """One forecast or error per request, in order, computed now and kept in the history."""
         return await self._forecast_with(self._serving, requests)
 
@@ -174,11 +198,12 @@ class Forecaster:
         serving, now = self._serving, datetime.now(UTC)
         return await forecast_many(requests, ports=serving.ports, model_set=serving.model_set, now=now)
 
-    async def _forecast_with(
-        self, serving: Serving, requests: Sequence[ForecastRequest]
-    ) -> Sequence[Forecast | DeepFinanceError]:
+    async def _forecast_with(self, serving: Serving, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+        return self._noted(await serving.gathering.forecast(requests))
+
+    def _noted(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Count what was computed, and keep it in the history."""
         now = datetime.now(UTC)
-        outcomes = await forecast_many(requests, ports=serving.ports, model_set=serving.model_set, now=now)
         for outcome in outcomes:
             if self._metrics is not None:
                 self._metrics.count(outcome)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
-from contracts import ModelSet
+from contracts import ForecastRequest, ModelSet
 from corrections import CorrectionMemory
 from errors import DeepFinanceError, ErrorDetail, ModelSetRefused, RunnerUnavailable
 from gateway.backend import Catalogue
-from pipeline import Ports
+from gathering import Gathering
+from pipeline import Outcome, Ports, Told, forecast, forecast_many
 from runners.coalesce import CoalescingRunner
 from runners.loaded import LoadedSet
 from runners.probe import Prober
@@ -39,11 +41,24 @@ class Serving:
     model_set: ModelSet
     prober: Prober
     catalogue: Catalogue
+    gathering: Gathering
 
     @classmethod
     def of(cls, ports: Ports, runners: Mapping[str, CoalescingRunner], model_set: ModelSet) -> Serving:
         """What follows from the three."""
-        return cls(ports, runners, model_set, Prober(runners), Catalogue(model_set.names))
+
+        async def work(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+            return await forecast_many(requests, ports=ports, model_set=model_set, now=datetime.now(UTC))
+
+        gathering = Gathering(work, ports.market)
+        return cls(ports, runners, model_set, Prober(runners), Catalogue(model_set.names), gathering)
+
+    async def watched(self, request: ForecastRequest, told: Told) -> Outcome:
+        """One forecast on its own, telling of each member as it answers."""
+        try:
+            return await forecast(request, ports=self.ports, model_set=self.model_set, now=datetime.now(UTC), told=told)
+        except DeepFinanceError as error:
+            return error
 
     def with_set(self, loaded: LoadedSet) -> Serving:
         """The same with another set, which has no corrections to remember yet."""

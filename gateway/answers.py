@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from contracts import Forecast
+from contracts import Forecast, MemberEvent
 from errors import DeepFinanceError
 
 # Inside a JSON string every quote is escaped, so these bytes occur once: at the field itself.
@@ -48,6 +48,16 @@ def answer_of(forecast: Forecast, max_age: float) -> Answer:
 def computed(outcome: Forecast | DeepFinanceError) -> Answer | DeepFinanceError:
     """An outcome that nobody keeps."""
     return answer_of(outcome, 0.0) if isinstance(outcome, Forecast) else outcome
+
+
+def member_events(answer: Answer) -> list[MemberEvent]:
+    """What would have been told of each member while this forecast was made."""
+    members = orjson.loads(answer.body)["members"]
+    return [
+        MemberEvent(it["model"], it["version"], it["status"], it["price_target"], it["error"])
+        for it in members
+        if it["status"] != "left_out"
+    ]
 
 
 def tag_of(body: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,16 @@ class Catalogue:
 
     models: tuple[str, ...]
     timeframes: tuple[Timeframe, ...] = ("1d",)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """Differs once there is something new to tell of a series: ``bars`` is their fingerprint, ``models`` the version of
+    the set, ``price`` what was last paid in the unit of the bars, None where the source does not say."""
+
+    bars: str
+    models: str
+    price: float | None = None
 
 
 class Backend(Protocol):
@@ -52,8 +62,8 @@ class Backend(Protocol):
         Raises the error."""
         ...
 
-    async def series_state(self, symbol: str, timeframe: Timeframe) -> Hashable:
-        """Something that differs once a forecast made now might differ: new bars, another price, other models."""
+    async def series_state(self, symbol: str, timeframe: Timeframe) -> SeriesState:
+        """How things stand for a series; asks memory, so it may be called every second."""
         ...
 
     async def health(self) -> HealthFacts:

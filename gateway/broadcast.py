@@ -15,7 +15,7 @@ import orjson
 
 from contracts import ForecastRequest
 from errors import DeepFinanceError, Unavailable
-from gateway.backend import Backend
+from gateway.backend import Backend, SeriesState
 from gateway.responses import error_info, log_if_unforeseen, problem_of
 
 Topic = Hashable
@@ -102,12 +102,12 @@ class Broadcaster:
 
     async def _follow(self, topic: Topic, watch: _Watch) -> None:
         """Until nobody listens, or the request turns out to be one that cannot be answered."""
-        known: Hashable = None
+        known: SeriesState | None = None
         while not watch.refused:
             try:
                 state = await self._backend.series_state(watch.request.symbol, watch.request.timeframe)
                 if state != known:
-                    self._publish(topic, watch, await self._message(watch.request))
+                    self._publish(topic, watch, await self._message(watch.request, state))
                     known = state
             except Exception as error:  # the watch outlives any failure, and listeners are told of it
                 log_if_unforeseen(error, problem_of(error))
@@ -116,11 +116,11 @@ class Broadcaster:
                 self._publish(topic, watch, error_message(watch.request, error))
             await asyncio.sleep(self._poll_s)
 
-    async def _message(self, request: ForecastRequest) -> str:
+    async def _message(self, request: ForecastRequest, state: SeriesState) -> str:
         outcome = (await self._backend.predict([request]))[0]
         if isinstance(outcome, DeepFinanceError):
             raise outcome
-        head = {"type": "forecast", "symbol": request.symbol, "horizon": request.horizon}
+        head = {"type": "forecast", "symbol": request.symbol, "horizon": request.horizon, "latest_price": state.price}
         return orjson.dumps({**head, "forecast": orjson.Fragment(outcome.body)}).decode()
 
     def _publish(self, topic: Topic, watch: _Watch, message: str) -> None:

@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "gateway": LEAVES | {"pipeline", "storage.cache"},
     "forecaster": LEAVES | {"serving", "gateway", "pipeline", "gathering", "runners", "forecast_cache", "offload"},
     "gathering": LEAVES | {"pipeline"},
-    "serving": LEAVES | {"corrections", "gateway", "pipeline", "runners"},
+    "serving": LEAVES | {"corrections", "gateway", "gathering", "pipeline", "runners"},
     "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
     "risk_desk": LEAVES | PURE | {"answer", "pipeline", "offload", "gateway", "risk_pictures"},
     "risk_pictures": LEAVES | PURE | {"gateway"},

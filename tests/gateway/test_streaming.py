@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from contracts import Forecast, ForecastRequest, MemberEvent, Timeframe
 from errors import RunnerUnavailable, SourceUnavailable, UnknownSymbol
+from gateway.backend import SeriesState
 from gateway.broadcast import Broadcaster, Listener
 from gateway.events import add_stream
 from gateway.guard import Guard
@@ -27,14 +28,15 @@ from tests.gateway.fakes import MODELS, FakeBackend
 class LiveBackend(FakeBackend):
     """``state`` is what the market looks like; ``fails`` is raised instead of a forecast."""
 
-    state: Hashable = 1
+    state: int = 1
     fails: Exception | None = None
+    price: float | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def series_state(self, symbol: str, timeframe: Timeframe) -> Hashable:
+    async def series_state(self, symbol: str, timeframe: Timeframe) -> SeriesState:
         if symbol == "NOPE":
             raise UnknownSymbol("no data source has it")
-        return self.state
+        return SeriesState(f"sha256:{self.state}", "1", self.price)
 
     async def predict(self, requests):
         if self.fails:
@@ -187,6 +189,15 @@ async def test_a_subscriber_gets_a_forecast_at_once_and_on_every_change(app: Any
 
 def _priced(price: float) -> Callable[[Forecast], Forecast]:
     return lambda forecast: replace(forecast, current_price=price)
+
+
+async def test_another_price_is_told_while_the_bar_forms(app: Any, live: LiveBackend):
+    async with connected(app) as socket:
+        socket.say(action="subscribe", symbol="AAPL")
+        await socket.hear()
+        assert (await socket.hear())["latest_price"] is None
+        live.price = 101.5
+        assert (await socket.hear())["latest_price"] == 101.5
 
 
 async def test_many_listeners_share_one_computation(app: Any, live: LiveBackend):
