@@ -22,7 +22,7 @@ from market.remote import RemoteSource
 from market.source import LatestPrice, Source, require_symbol
 
 ROOM = 160 * 2**20
-"""Bytes of series kept: 1,100 of ten years with ranges and volume."""
+"""Bytes of series kept: 1,190 of ten years with all columns."""
 PATIENCE = 1.5
 """Seconds for which one request waits for sources that do not answer while others might."""
 LONGEST_WAIT = 4.5

@@ -507,11 +507,21 @@ async def test_a_zero_for_every_price_is_no_price(server: VendorServer):
         await fetched(CASES[1], Answer(zeros), server=server)
 
 
+@pytest.mark.parametrize("place", ["America/New_York", "UTC", "Asia/Tokyo", "Australia/Sydney"])
+async def test_finnhub_days_are_those_of_the_exchange(server: VendorServer, place: str):
+    """It stamps a day with its midnight, of UTC or of the exchange."""
+    body = wire.finnhub_candles(SHARES)
+    body["t"] = [wire.opening(day, wire.ZoneInfo(place), 0, 0) for day in SHARES.all_days]
+    assert is_the_truth(await fetched(CASES[1], Answer(body), server=server), SHARES)
+
+
 async def test_binance_is_read_page_by_page_and_says_what_its_dollars_are(server: VendorServer):
     long = wire.truth(np.datetime64("2024-03-15") - np.arange(2500)[::-1])
     server.answer = wire.klines_page(long)
     source = source_for(Binance(server.url))
-    assert is_the_truth(await source.bars("BTC-USD", "1d"), long)
+    bars = await source.bars("BTC-USD", "1d")
+    assert is_the_truth(bars, long)
+    assert bars.issues == ()
     assert [it.query["symbol"] for it in server.asked] == ["BTCUSDT"] * 3
     assert source.instrument("BTC-USD").currency == "USDT"
     await source.close()
