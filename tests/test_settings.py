@@ -128,6 +128,14 @@ def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
     assert SECRET not in str(refusal.value)
 
 
+@pytest.mark.parametrize("url", [f"mysql://me:{SECRET}@db/history", f"{SECRET}", "sqlite://", "postgresql://db"])
+def test_a_malformed_database_url_stops_the_start_and_is_not_repeated(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(ConfigurationError, match="DATABASE_URL: expected postgresql://") as refusal:
+        load_settings()
+    assert SECRET not in str(refusal.value)
+
+
 def test_a_key_without_its_source_is_warned_about(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FINNHUB_API_KEY", SECRET)
     (warning,) = load_settings().warnings

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
@@ -34,6 +35,12 @@ _MIGRATION_LOCK = 0x64656570  # any number, the same in every gateway
 _MIGRATION_TIMEOUT = 60.0
 _CONNECT_TIMEOUT = 3.0
 
+_ENGINE: dict[str, Any] = {
+    "pool_size": 3,
+    "max_overflow": 0,
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+}
 _AWAY = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 Refused = (DataError, IntegrityError)
 """What the database says of a row that it will never take, in contrast to being away."""
@@ -123,11 +130,11 @@ def _engine(url: URL, timeout: float) -> AsyncEngine:
     if url.get_backend_name() == "sqlite":
         assert url.database
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(url, pool_size=3, max_overflow=0, connect_args={"timeout": timeout})
+        engine = create_async_engine(url, **_ENGINE, connect_args={"timeout": timeout})
         sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
         return engine
     options = {"timeout": _CONNECT_TIMEOUT, "command_timeout": timeout}
-    return create_async_engine(url, pool_size=3, max_overflow=0, pool_pre_ping=True, connect_args=options)
+    return create_async_engine(url, **_ENGINE, pool_pre_ping=True, connect_args=options)
 
 
 def _set_pragmas(connection: Any, _: object) -> None:

@@ -22,7 +22,7 @@ log = logging.getLogger("deepfinance.history")
 
 FLUSH_INTERVAL = 0.25
 """Seconds between two batches: about what a process that is killed loses at most."""
-BATCH = 100
+BATCH = 50
 """Forecasts in one transaction; small, as making its statement holds up the event loop for some milliseconds."""
 CAPACITY = 5_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
