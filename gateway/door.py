@@ -58,6 +58,8 @@ class Door:
         keys = parse_keys(options.api_keys) if options.auth else None
         self._gatekeeper = Gatekeeper(keys, Limit.parse(options.rate_limit), shared)
         self._shared, self._refusals = shared, refusals
+        if refusals is not None:
+            refusals.watch(shared)
         self._max_body = options.max_body_bytes
         self._body_seconds = options.body_timeout_s
         self._max_sockets = options.max_sockets

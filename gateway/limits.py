@@ -60,6 +60,8 @@ class Lease:
 class SharedWindows(Protocol):
     """A store of windows that several processes share."""
 
+    on_change: Callable[[bool], None]
+
     def is_away(self, now: float) -> bool:
         """Whether it has just failed, so that asking it is not worth the wait."""
         ...

@@ -7,6 +7,7 @@ from typing import Any
 
 from errors import DeepFinanceError, Forbidden, RateLimited, Unauthorized
 from gateway.auth import Caller
+from gateway.limits import SharedWindows
 
 
 @cache
@@ -24,6 +25,18 @@ class Refusals:
             "Requests refused with 401 (unauthorized) or 403 (forbidden)",
             labelnames=("reason",),
         )
+
+        self._shared = client.Gauge(
+            "deepfinance_rate_limit_shared",
+            "1 while requests are counted together in Redis, 0 while every process counts its own",
+            multiprocess_mode="livemin",
+        )
+
+    def watch(self, shared: SharedWindows | None) -> None:
+        """Say whether the store of limits answers; without one requests are never counted together."""
+        self._shared.set(int(shared is not None))
+        if shared is not None:
+            shared.on_change = lambda answers: self._shared.set(int(answers))
 
     def count(self, refusal: DeepFinanceError, caller: Caller | None) -> None:
         """Count it, if it is about keys and limits; without a caller it came from a stranger."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from limits import RateLimitItem, RateLimitItemPerSecond
@@ -24,9 +25,13 @@ _FAILURES = (RedisError, StorageError, OSError, TimeoutError)
 
 
 class RedisWindows:
-    """Answers within ``patience`` seconds or not at all; after a failure Redis is left alone for ``pause`` seconds."""
+    """Answers within ``patience`` seconds or not at all; after a failure Redis is left alone for ``pause`` seconds.
+
+    ``on_change`` is told when it fails (False) and when it answers again (True).
+    """
 
     def __init__(self, url: str, patience: float = 0.04, pause: float = 1.0, clock: Clock = time.monotonic) -> None:
+        self.on_change: Callable[[bool], None] = lambda answers: None
         self._patience, self._pause, self._clock = patience, pause, clock
         self._away_until = 0.0
         self._failing = False
@@ -80,8 +85,11 @@ class RedisWindows:
 
     def _note(self, failing: bool, why: str = "") -> None:
         """Say it once when it goes and once when it is back."""
-        if failing and not self._failing:
-            log.warning("Redis does not answer (%s): every process counts its own requests until it does", why)
-        elif self._failing and not failing:
-            log.warning("Redis answers again: requests are counted together")
+        if failing == self._failing:
+            return
         self._failing = failing
+        self.on_change(not failing)
+        if failing:
+            log.warning("Redis does not answer (%s): every process counts its own requests until it does", why)
+        else:
+            log.warning("Redis answers again: requests are counted together")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
+import prometheus_client
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +18,7 @@ from gateway.auth import UNCOUNTED_PATHS
 from gateway.door import Door
 from gateway.limits import Addresses, Allowance, Lease, Limit, SlidingWindow
 from gateway.options import GatewayOptions
+from gateway.refusals import Refusals
 from tests.gateway.calling import assert_error, caller
 
 
@@ -81,6 +85,7 @@ class FakeStore:
 
     units: int
     away: bool = False
+    on_change: Callable[[bool], None] = lambda answers: None
     asked: list[int] = field(default_factory=list)
     answers: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -265,3 +270,28 @@ async def test_our_page_may_read_every_answer_and_its_limits(request_: Any, stat
     if status >= 400:
         assert response.headers["cache-control"] == "no-store"
         assert response.json()["error"]["request_id"] == response.headers["x-request-id"]
+
+
+async def test_refusals_are_counted_by_the_name_of_the_key():
+    registry = prometheus_client.CollectorRegistry()
+    refusals = Refusals(_Client(registry))
+    keys = ("KEY;name=desk;limit=1/hour", "READER;scopes=read")
+    door = Door(_empty, GatewayOptions(api_keys=keys), FakeStore(1), refusals)
+    async with caller(door, {}) as client:
+        for key in ("KEY", "READER", "WRONG-KEY", "ANOTHER-WRONG-KEY"):
+            for _ in range(2):
+                await client.post("/api/v1/predict", headers={"X-API-Key": key})
+    text = prometheus_client.generate_latest(registry).decode()
+    assert 'deepfinance_rate_limited_total{key="desk"} 1.0' in text
+    assert 'deepfinance_auth_failures_total{reason="unauthorized"} 4.0' in text
+    assert 'deepfinance_auth_failures_total{reason="forbidden"} 2.0' in text
+    assert "deepfinance_rate_limit_shared 1.0" in text
+    assert "WRONG" not in text
+
+
+class _Client:
+    """Prometheus with a registry of its own, called as BentoML's client is."""
+
+    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
+        self.Counter = partial(prometheus_client.Counter, registry=registry)
+        self.Gauge = partial(prometheus_client.Gauge, registry=registry)

@@ -62,7 +62,9 @@ async def test_callers_do_not_share(gateways: list[RedisWindows]):
 
 
 async def test_redis_may_be_killed_and_come_back(server: LiveRedis, caplog: pytest.LogCaptureFixture):
+    told: list[bool] = []
     gateway = RedisWindows(server.url, pause=0.2)
+    gateway.on_change = told.append
     allowance = Allowance("desk", Limit(20, 60), gateway)
     try:
         assert await allowance.take()
@@ -79,6 +81,7 @@ async def test_redis_may_be_killed_and_come_back(server: LiveRedis, caplog: pyte
             assert await another.take()
         assert gateway.state == "ok"
         assert len(caplog.records) == 2, caplog.text
+        assert told == [False, True]
         with server.client() as client:
             assert client.keys("*another*")
     finally:
