@@ -60,7 +60,7 @@ class RemoteSource:
         self._always_new = count()
         self._instruments: OrderedDict[str, Instrument] = OrderedDict()
         self._latest: OrderedDict[_Key, LatestPrice] = OrderedDict()
-        self._unknown: OrderedDict[_Key, int] = OrderedDict()
+        self._refusals: OrderedDict[_Key, tuple[int, UnknownSymbol | UnusableSeries]] = OrderedDict()
 
     @property
     def state(self) -> BreakerState:
@@ -87,12 +87,12 @@ class RemoteSource:
         return self._latest.get((symbol, timeframe))
 
     async def version(self, symbol: str, timeframe: Timeframe) -> Hashable:
-        """The number of the cache period. Raises UnknownSymbol for what it has not, as far as it is known."""
+        """The number of the cache period. Raises UnknownSymbol or UnusableSeries if ``bars`` did in this period."""
         require_symbol(symbol)
-        period = self._period(symbol)
-        if not self._vendor.covers(symbol, timeframe) or self._unknown.get((symbol, timeframe)) == period:
+        if not self._vendor.covers(symbol, timeframe):
             raise self._has_not(symbol, timeframe)
-        return next(self._always_new) if self._ttl == 0 else period
+        self._raise_refusal(symbol, timeframe)
+        return next(self._always_new) if self._ttl == 0 else self._period(symbol)
 
     async def bars(self, symbol: str, timeframe: Timeframe) -> Bars:
         describe(symbol)  # without a calendar there is nothing to forecast: not worth a call
@@ -112,6 +112,12 @@ class RemoteSource:
         if self._ttl == 0:
             return 0
         return int((self._clock().timestamp() + crc32(symbol.encode()) % max(1, int(self._ttl))) // self._ttl)
+
+    def _raise_refusal(self, symbol: str, timeframe: Timeframe) -> None:
+        """What the vendor does not have, or has in a bad state, is not asked for again in the same period."""
+        period, refusal = self._refusals.get((symbol, timeframe), (None, None))
+        if refusal is not None and self._ttl > 0 and period == self._period(symbol):
+            raise type(refusal)(refusal.message, refusal.details)
 
     def _has_not(self, symbol: str, timeframe: Timeframe) -> UnknownSymbol:
         return UnknownSymbol(f"{self.name} has no {timeframe} bars of {symbol}")
@@ -152,10 +158,10 @@ class RemoteSource:
         now, period = self._clock(), self._period(symbol)
         try:
             series = await self._vendor.series(self._guard, symbol, timeframe, now)
-        except UnknownSymbol:
-            remember(self._unknown, (symbol, timeframe), period)
+            return await asyncio.to_thread(self._checked, symbol, timeframe, series, now, period)
+        except (UnknownSymbol, UnusableSeries) as refusal:
+            remember(self._refusals, (symbol, timeframe), (period, refusal.with_traceback(None)))
             raise
-        return await asyncio.to_thread(self._checked, symbol, timeframe, series, now, period)
 
     def _checked(self, symbol: str, timeframe: Timeframe, series: Series, now: datetime, period: int) -> Fetched:
         told = describe(symbol)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from contracts import Timeframe, Times
+from contracts import Floats, Timeframe, Times
 from errors import UnknownSymbol
 from market.faults import Faulty
 from market.guard import Guard
@@ -70,9 +70,12 @@ def read_chart(symbol: str, timeframe: Timeframe, status: int, content: Any) -> 
         raise Faulty("answers bars of another length", worth_retrying=False)
     if not result.get("timestamp"):
         raise UnknownSymbol(f"yahoo has no {timeframe} bars of {symbol}")
+    times, columns = _times(result["timestamp"], timeframe, _zone(meta)), _columns(result, timeframe)
+    if timeframe == "1d":
+        times, columns = _without_live_copy(times, columns)
     return Series(
-        times=_times(result["timestamp"], timeframe, _zone(meta)),
-        columns=_columns(result, timeframe),
+        times=times,
+        columns=columns,
         currency=_UNITS.get(meta.get("currency"), meta.get("currency")),
         exchange=meta.get("fullExchangeName") or meta.get("exchangeName"),
         name=meta.get("longName") or meta.get("shortName"),
@@ -81,7 +84,7 @@ def read_chart(symbol: str, timeframe: Timeframe, status: int, content: Any) -> 
     )
 
 
-def _columns(result: Mapping[str, Any], timeframe: Timeframe) -> dict[str, Any]:
+def _columns(result: Mapping[str, Any], timeframe: Timeframe) -> dict[str, Floats]:
     quote = result["indicators"]["quote"][0]
     given = {name: column(quote[name]) for name in _COLUMNS if name in quote}
     adjusted = result["indicators"].get("adjclose")
@@ -89,6 +92,14 @@ def _columns(result: Mapping[str, Any], timeframe: Timeframe) -> dict[str, Any]:
         given["adj_close"] = column(adjusted[0]["adjclose"])
     same_length(result["timestamp"], given["close"], *given.values())
     return given
+
+
+def _without_live_copy(times: Times, columns: dict[str, Floats]) -> tuple[Times, dict[str, Floats]]:
+    """It may give the newest day twice, as a row of the chart and as its own last quote: the quote is the newer."""
+    if len(times) < 2 or times[-2] != times[-1]:
+        return times, columns
+    rows = np.delete(np.arange(len(times)), -2)
+    return times[rows], {name: values[rows] for name, values in columns.items()}
 
 
 def _zone(meta: Mapping[str, Any]) -> tzinfo:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -399,6 +400,50 @@ async def test_hours_end_before_they_count(server: VendorServer):
     assert len(bars) == 39
     assert bars.times[-1] == np.datetime64("2024-03-15T13:30:00")
     assert bars.adj_close is None
+
+
+async def test_the_newest_day_given_twice_is_the_later_of_the_two(server: VendorServer):
+    evening = wire.truth(SHARES.days)  # without a forming bar; the last day is a row and a quote
+    chart = wire.yahoo_chart(evening)
+    result = result_of(chart)
+    for name, column in (*result["indicators"]["quote"][0].items(), ("adjclose", result["indicators"]["adjclose"][0])):
+        values = column["adjclose"] if name == "adjclose" else column
+        values.insert(-1, values[-1] * (1 if name in ("high", "adjclose") else 0.9995))
+    result["timestamp"].insert(-1, result["timestamp"][-1] - 3600)
+    bars = await yahoo(server, chart)
+    assert np.array_equal(bars.times, SHARES.days)
+    assert bars.close[-1] == evening.forming_close
+    assert bars.issues == ()
+
+
+@pytest.mark.parametrize("symbol", ["^GSPC", "EURUSD=X", "BRK-B"])
+async def test_symbols_travel_unharmed(server: VendorServer, symbol: str):
+    await yahoo(server, wire.yahoo_chart(SHARES, symbol), symbol)
+    assert unquote(server.asked[0].path) == f"/v8/finance/chart/{symbol}"
+
+
+async def test_a_bad_series_is_not_fetched_twice_in_a_period(server: VendorServer):
+    chart = wire.yahoo_chart(SHARES)
+    result_of(chart)["indicators"]["quote"][0]["close"][10:50] = [-1.0] * 40
+    server.answer = Answer(chart)
+    source = source_for(Yahoo(server.url))
+    with pytest.raises(UnusableSeries) as first:
+        await source.bars("AAPL", "1d")
+    with pytest.raises(UnusableSeries) as second:
+        await source.version("AAPL", "1d")
+    assert (second.value.message, len(server.asked)) == (first.value.message, 1)
+    await source.close()
+
+
+async def test_without_a_cache_period_an_unknown_symbol_is_asked_for_again(server: VendorServer):
+    server.answer = CASES[0].unknown
+    source = source_for(Yahoo(server.url), ttl=0)
+    with pytest.raises(UnknownSymbol):
+        await source.bars("AAPL", "1d")
+    server.answer = CASES[0].good
+    await source.version("AAPL", "1d")
+    assert is_the_truth(await source.bars("AAPL", "1d"), SHARES)
+    await source.close()
 
 
 async def test_a_suffix_without_a_calendar_costs_no_call(server: VendorServer):
