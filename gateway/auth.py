@@ -102,6 +102,13 @@ class Gatekeeper:
         self._count_stranger(scope)
         raise Unauthorized(_why_not(key, caller))
 
+    def holder(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Caller | None:
+        """Whose good key for this path the request carries, None where there is none; counts nothing."""
+        key = _key_of(scope, headers)
+        caller = None if key is None or self._keys is None else self._keys.find(key)
+        needed = SCOPE_OF_PATH.get(scope["path"], "read")
+        return caller if caller is not None and caller.is_valid() and needed in caller.scopes else None
+
     def check_scope(self, scope: Mapping[str, Any], caller: Caller) -> None:
         """Raise Forbidden where the key is not for this path."""
         # Routes match a path with a line feed at its end as well.

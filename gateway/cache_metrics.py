@@ -27,10 +27,10 @@ class CacheMetrics:
             "deepfinance_cache_bytes", "Bytes they take", labelnames=("layer",), multiprocess_mode="livesum"
         )
 
-    def counter(self, layer: Layer) -> Callable[[str], None]:
-        """A function that counts a look-up by its result: ``hit``, ``miss`` or ``error``."""
+    def counter(self, layer: Layer) -> Callable[..., None]:
+        """A function that counts look-ups by their result (``hit``, ``miss`` or ``error``), one if not said."""
         count = {result: self._requests.labels(layer, result).inc for result in ("hit", "miss", "error")}
-        return lambda result: count[result]()
+        return lambda result, number=1: count[result](number)
 
     def gauges(self, layer: Layer) -> Callable[[int, int], None]:
         """A function that takes the number of entries and their bytes."""

@@ -21,7 +21,7 @@ from gateway.auth import UNCOUNTED_PATHS, Caller, Gatekeeper, too_many
 from gateway.body import Rest, check_head, check_media_type, whole_body
 from gateway.conditional import Conditional
 from gateway.guard import Guard
-from gateway.hot import HOT, HotAnswers
+from gateway.hot import ANSWERS_A_LINE, HOT, HotAnswers
 from gateway.keys import parse_keys
 from gateway.limits import Limit, SharedWindows
 from gateway.options import GatewayOptions
@@ -36,7 +36,6 @@ CALLER = "deepfinance.caller"
 _HEADERS = "deepfinance.headers"
 _OUTGOING = "deepfinance.outgoing"
 _REFUSED = 1008
-HOT_ANSWERS_A_LINE = 100
 _MAY_BE_SENT = ("Authorization", "Content-Type", "If-None-Match", "X-API-Key", "X-Request-ID")
 _MAY_BE_READ = (
     *("Allow", "ETag", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
@@ -56,7 +55,7 @@ class Door:
     ) -> None:
         self._app = app
         keys = parse_keys(options.api_keys) if options.auth else None
-        self._gatekeeper = Gatekeeper(keys, Limit.parse(options.rate_limit), shared)
+        self.gatekeeper = Gatekeeper(keys, Limit.parse(options.rate_limit), shared)
         self._shared, self._refusals = shared, refusals
         if refusals is not None:
             refusals.watch(shared)
@@ -64,7 +63,7 @@ class Door:
         self._body_seconds = options.body_timeout_s
         self._max_sockets = options.max_sockets
         self._logs = options.access_log
-        self._hot = options.hot or HotAnswers()
+        self.hot = options.hot or HotAnswers()
         self._hot_answers = 0
         self._http_chain = _with_cors(Guard(self._admit), options.frontend_origin)
         self._websocket_chain = Guard(self._admit_websocket)
@@ -94,11 +93,11 @@ class Door:
                 _log("request", scope, outgoing)
 
     def _is_to_be_logged(self, scope: Scope) -> bool:
-        """Every request, but of the hot answers one in so many: a line takes longer than they do."""
+        """Every request, but of the hot answers one in so many."""
         if HOT not in scope:
             return True
         self._hot_answers += 1
-        return self._hot_answers % HOT_ANSWERS_A_LINE == 0
+        return self._hot_answers % ANSWERS_A_LINE == 0
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = scope[_HEADERS]
@@ -109,18 +108,18 @@ class Door:
             body, replay = read
             if if_none_match := headers.get(b"if-none-match"):
                 send = Conditional(send, if_none_match)
-            await self._hot.serve(self._app, _head_as_get(scope), headers, body, replay, send)
+            await self.hot.serve(self._app, _head_as_get(scope), headers, body, replay, send)
 
     async def _check(self, scope: Scope, headers: Headers) -> Caller | None:
         """Who asks. Raises what refuses the request: a head too large, no key, too much asked, a scope that lacks."""
         try:
             check_head(scope)
-            caller = self._gatekeeper.caller(scope, headers)
+            caller = self.gatekeeper.caller(scope, headers)
             if caller is not None:
                 scope[CALLER] = caller
                 if scope["path"] not in UNCOUNTED_PATHS:
                     await _count(caller, scope[_OUTGOING])
-                self._gatekeeper.check_scope(scope, caller)
+                self.gatekeeper.check_scope(scope, caller)
         except DeepFinanceError as refusal:
             if self._refusals is not None:
                 self._refusals.count(refusal, scope.get(CALLER))
@@ -224,5 +223,5 @@ def _log(event: str, scope: Scope, outgoing: Outgoing) -> None:
             "seconds": round(outgoing.seconds, 6),
         }
         if HOT in scope:
-            line["one_of"] = HOT_ANSWERS_A_LINE
+            line["one_of"] = ANSWERS_A_LINE
         access_log.info(orjson.dumps(line).decode())

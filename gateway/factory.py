@@ -37,6 +37,7 @@ from gateway.direct import Direct
 from gateway.docs_page import docs_response
 from gateway.door import Door
 from gateway.draining import DRAINING
+from gateway.express import Express
 from gateway.guard import Guard
 from gateway.limits import SharedWindows
 from gateway.measurements import TrafficMetrics
@@ -127,7 +128,7 @@ class GatewayService(Service):  # type: ignore[misc]
     backend: Callable[[], Backend] | None
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """metrics -> door -> the two busiest routes -> BentoML's app."""
+        """kept answers -> metrics -> door -> the two busiest routes -> BentoML's app."""
         self.inject_config()
         options = type(self).read_options()
         factory = GatewayAppFactory(self, is_main=is_main)
@@ -140,7 +141,9 @@ class GatewayService(Service):  # type: ignore[misc]
             return Door(inner, options, shared)
         client = BentoMLContainer.metrics_client.get()
         door = Door(inner, options, shared, Refusals(client))
-        return Traffic(door, PathTemplates(app.routes), TrafficMetrics(client), DRAINING)
+        metrics = TrafficMetrics(client)
+        usual = Traffic(door, PathTemplates(app.routes), metrics, DRAINING)
+        return Express(usual, door.gatekeeper, door.hot, metrics, DRAINING, logs=options.access_log)
 
     @property
     def openapi_spec(self) -> Specification:

@@ -7,15 +7,16 @@ and the type of the body are checked before anybody looks here, and whoever load
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.answers import VARY, Answer, matches
 from gateway.asgi import ASGIApp, Headers, Receive, Scope, Send
 from gateway.cache_metrics import cache_metrics
+from gateway.outgoing import DEFAULT_HEADERS
 from storage.cache import MemoryCache
 
 HOT_PATHS: Final = frozenset({"/api/v1/predict"})
@@ -23,28 +24,44 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 LONGEST_REQUEST: Final = 4096
 """Bytes of a request body that is remembered; one with every field in use has some three hundred."""
 
-HOT: Final = "deepfinance.hot"
+ANSWERS_A_LINE: Final = 100
+"""Of so many answers one is logged, and says so: a line takes longer than an answer."""
 
-_HEADERS_OF_200: Final = ((b"content-type", b"application/json"),)
+HOT: Final = "deepfinance.hot"
+"""On the scope of a request that was answered from here."""
+
 Header = tuple[bytes, bytes]
+
+
+@dataclass(slots=True)
+class _Head:
+    """Headers that stay as they are, and the same as the lines of a response."""
+
+    headers: tuple[Header, ...]
+    lines: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An answer with the part of its headers that stays."""
-
     answer: Answer
-    headers: tuple[Header, ...]
-    not_modified: tuple[Header, ...]
+    head: _Head
+    not_modified: _Head
 
 
-@dataclass(frozen=True, slots=True)
-class HotAnswer:
-    """A whole response but for what the door adds to every one."""
+class HotAnswer(NamedTuple):
+    """A whole response but for what belongs to one request: id, time, limits."""
 
     status: int
-    headers: Sequence[Header]
+    head: _Head
+    freshness: Header
     body: bytes
+
+    @property
+    def headers(self) -> list[Header]:
+        return [*self.head.headers, self.freshness]
 
 
 class Place:
@@ -67,14 +84,14 @@ def leave(answer: Answer) -> None:
 
 
 class HotAnswers:
-    """One for a gateway process. ``on_get`` is told how each look went, ``on_change`` how much is kept."""
+    """One for a gateway process. ``on_get`` is told how looks went and how many, ``on_change`` how much is kept."""
 
     def __init__(
         self,
         max_bytes: int = MAX_BYTES,
         *,
         clock: Callable[[], float] = time.monotonic,
-        on_get: Callable[[str], None] = lambda _: None,
+        on_get: Callable[[str, int], None] = lambda result, number: None,
         on_change: Callable[[int, int], None] = lambda entries, size: None,
     ) -> None:
         self._kept = MemoryCache[tuple[str, bytes], _Kept](max_bytes, clock=clock, on_change=on_change)
@@ -88,25 +105,33 @@ class HotAnswers:
 
     def find(self, path: str, body: bytes, if_none_match: bytes | None = None) -> HotAnswer | None:
         """The response to a request with this body; 304 where the caller says that it has the forecast."""
+        found = self.look(path, body, if_none_match)
+        self._on_get("miss" if found is None else "hit", 1)
+        return found
+
+    def count_hits(self, number: int) -> None:
+        """Of those who ``look``."""
+        self._on_get("hit", number)
+
+    def look(self, path: str, body: bytes, if_none_match: bytes | None) -> HotAnswer | None:
+        """The same, uncounted."""
         found = self._kept.get((path, body))
         if found is None:
-            self._on_get("miss")
             return None
-        self._on_get("hit")
         kept, left = found
         freshness = (b"cache-control", b"private, max-age=%d" % left)
         if if_none_match is not None and matches(if_none_match, kept.answer.tag):
-            return HotAnswer(304, (*kept.not_modified, freshness), b"")
-        return HotAnswer(200, (*kept.headers, freshness), kept.answer.body)
+            return HotAnswer(304, kept.not_modified, freshness, b"")
+        return HotAnswer(200, kept.head, freshness, kept.answer.body)
 
     def keep(self, path: str, body: bytes, answer: Answer) -> None:
         """Remember what was answered, as it is to be given the next time. Less than a second is not worth it."""
         if answer.max_age < 1 or len(body) > LONGEST_REQUEST:
             return
         again = answer.again(answer.max_age)
-        given = [(b"etag", f'"{again.tag}"'.encode()), (b"vary", VARY.encode())]
-        length = (b"content-length", str(len(again.body)).encode())
-        kept = _Kept(again, (*_HEADERS_OF_200, length, *given), tuple(given))
+        given = ((b"etag", f'"{again.tag}"'.encode()), (b"vary", VARY.encode()), *DEFAULT_HEADERS)
+        of_the_body = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(again.body)))
+        kept = _Kept(again, _Head((*of_the_body, *given)), _Head(given))
         self._kept.put((path, body), kept, len(body) + len(again.body), again.max_age)
 
     async def serve(

@@ -7,6 +7,7 @@ buckets, LATENCY_STEP apart: a percentile lies within its bucket, so it is off b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -53,9 +54,21 @@ class TrafficMetrics:
         if (counter := self._counted.get(key)) is None:
             counter = self._counted[key] = self._requests.labels(endpoint, key[1], str(status))
         counter.inc()
+        self._timer(endpoint).observe(seconds)
+
+    def count_many(self, endpoint: str, method: str, status: int, buckets: Sequence[int], seconds: float) -> None:
+        """Requests that were answered alike: how many fell into each of LATENCY_BUCKETS, and how long all took."""
+        self._requests.labels(endpoint, method, str(status)).inc(sum(buckets))
+        timer = self._timer(endpoint)
+        timer._sum.inc(seconds)
+        for bucket, number in zip(timer._buckets, buckets, strict=True):
+            if number:
+                bucket.inc(number)
+
+    def _timer(self, endpoint: str) -> Any:
         if (timer := self._timed.get(endpoint)) is None:
             timer = self._timed[endpoint] = self._seconds.labels(endpoint)
-        timer.observe(seconds)
+        return timer
 
 
 @cache

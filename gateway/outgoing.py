@@ -16,6 +16,8 @@ _DEFAULTS = {
     b"referrer-policy": b"no-referrer",
     b"x-content-type-options": b"nosniff",
 }
+#: Those of an answer that says itself how long it is good.
+DEFAULT_HEADERS = tuple(pair for pair in _DEFAULTS.items() if pair[0] != b"cache-control")
 _NAMES_THE_FRAMEWORK = b"server"
 _OF_THE_OLD_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
 _LARGEST_ERROR = 65_536

@@ -13,6 +13,7 @@ from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddle
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 
 from gateway.door import Door
+from gateway.express import Express
 from gateway.factory import GatewayAppFactory, GatewayService, gateway_service
 from gateway.guard import Guard
 from gateway.traffic import OTHER, PathTemplates, Traffic
@@ -41,9 +42,10 @@ def test_the_guard_is_innermost_and_the_metrics_are_taken_out(factory: GatewayAp
     assert RunnerTrafficMetricsMiddleware not in classes
 
 
-def test_metrics_stand_before_the_door_and_the_door_before_bentoml(app: Any) -> None:
-    assert isinstance(app, Traffic)
-    assert isinstance(app._app, Door)
+def test_kept_answers_stand_before_metrics_those_before_the_door_and_the_door_before_bentoml(app: Any) -> None:
+    assert isinstance(app, Express)
+    assert isinstance(app._app, Traffic)
+    assert isinstance(app._app._app, Door)
 
 
 def test_the_first_route_that_matches_is_ours(factory: GatewayAppFactory) -> None:

@@ -14,8 +14,7 @@ import pytest
 from contracts import ForecastRequest
 from errors import RunnerUnavailable
 from gateway.answers import Answer, answer_of, matches
-from gateway.door import HOT_ANSWERS_A_LINE
-from gateway.hot import LONGEST_REQUEST, HotAnswers
+from gateway.hot import ANSWERS_A_LINE, LONGEST_REQUEST, HotAnswers
 from tests.gateway.calling import assert_error, assert_stamped
 from tests.gateway.fakes import FakeBackend, forecast_for
 from tests.gateway.tiny_service import ORIGIN
@@ -146,10 +145,10 @@ async def test_metrics_count_them(client: httpx.AsyncClient):
 
 async def test_one_in_so_many_is_logged_and_says_so(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, "deepfinance.access"):
-        for _ in range(1 + 2 * HOT_ANSWERS_A_LINE):
+        for _ in range(1 + 2 * ANSWERS_A_LINE):
             await ask(client)
     lines = [orjson.loads(record.message) for record in caplog.records if record.name == "deepfinance.access"]
-    assert [line.get("one_of") for line in lines] == [None, HOT_ANSWERS_A_LINE, HOT_ANSWERS_A_LINE]
+    assert [line.get("one_of") for line in lines] == [None, ANSWERS_A_LINE, ANSWERS_A_LINE]
 
 
 # --- the map itself ---
