@@ -25,8 +25,9 @@ from gateway.risk_schemas import PictureKind, ReturnsRequest, RiskRequest
 from offload import Offload
 from pipeline import Outcome
 from risk.gjr import Fits, fitted, refit_places
+from risk.measure import Undefined
 from risk.plain import plain_report
-from risk.report import Series, Terms, from_forecast, report
+from risk.report import Series, Terms, ValueAtRisk, from_forecast, report
 from risk.returns import aligned, simple_returns
 from risk.tail import levels_of_tail
 from risk_pictures import pictured
@@ -236,28 +237,25 @@ class RiskDesk:
         except DeepFinanceError as error:
             return f"GARCH cannot be fitted now: {error.message}"
 
-    async def _forecast(self, question: RiskRequest) -> tuple[Any, ...]:
+    async def _forecast(self, question: RiskRequest) -> tuple[ValueAtRisk, ...]:
         """Value at risk from our own forecast, at each level."""
-        levels = question.confidence_levels
-        parts = [levels_of_tail(level) for level in levels]
-        found: Sequence[float] | str = "no forecast is made here"
-        if self._quantiles is not None:
-            try:
-                found = await self._quantiles(
-                    question.symbol, question.horizon, [each for part in parts for each in part]
-                )
-            except DeepFinanceError as error:
-                found = f"no forecast: {error.message}"
-        size = len(parts[0])
+        symbol, horizon = question.symbol, question.horizon
+        found = await asyncio.gather(*(self._tail(symbol, horizon, level) for level in question.confidence_levels))
         return tuple(
-            from_forecast(
-                level,
-                question.horizon,
-                found if isinstance(found, str) else found[i * size : (i + 1) * size],
-                NOT_TESTED,
-            )
-            for i, level in enumerate(levels)
+            from_forecast(level, horizon, quantiles, NOT_TESTED)
+            for level, quantiles in zip(question.confidence_levels, found, strict=True)
         )
+
+    async def _tail(self, symbol: str, horizon: int, level: float) -> Sequence[float] | str:
+        """Quantiles of our forecast, or why there are none."""
+        if self._quantiles is None:
+            return "no forecast is made here"
+        try:
+            return await self._quantiles(symbol, horizon, levels_of_tail(level))
+        except Undefined as reason:
+            return str(reason)
+        except DeepFinanceError as error:
+            return f"no forecast: {error.message}"
 
     def _data(self, bars: Bars, instrument: Instrument) -> dict[str, Any]:
         now = datetime.now(UTC)

@@ -23,7 +23,10 @@ from risk.volatility import annual_volatility, ewma_volatility, kurtosis, skew
 RISK_LEVELS = (("low", 0.10), ("moderate", 0.20), ("high", 0.40))
 """Below this annual volatility; what is above all of them is very high."""
 
-FORECAST = "the quantiles of the forecast that /predict gives for this horizon; expected shortfall is their mean"
+FORECAST = (
+    "quantiles of the forecast that /predict gives for this horizon; expected shortfall is their mean, with a tail "
+    "that thins out exponentially beyond the lowest of them, 0.005"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,7 @@ def from_forecast(level: float, horizon: int, quantiles: Sequence[float] | str, 
     try:
         if isinstance(quantiles, str):
             raise Undefined(quantiles)
-        tail = checked(partial(from_quantiles, quantiles))
+        tail = checked(partial(from_quantiles, level, quantiles))
     except Undefined as reason:
         unavailable |= dict.fromkeys(("value_at_risk", "expected_shortfall"), str(reason))
     return ValueAtRisk("forecast", FORECAST, level, horizon, tail, None, np.empty(0, np.intp), None, unavailable)

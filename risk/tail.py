@@ -24,6 +24,8 @@ FAR = -4.0
 """Normal score down to which the Cornish-Fisher quantile must increase; below it lies one normal return in 30,000."""
 PATHS = 10_000
 TAIL_PARTS = 8
+LOWEST_LEVEL = 0.005
+"""The lowest quantile level that our forecasts have."""
 SEED = 1995
 RISKMETRICS = Dynamics(mean=0.0, omega=0.0, alpha=1.0 - DECAY, gamma=0.0, beta=DECAY)
 
@@ -134,15 +136,26 @@ def paths(residuals: Floats, variance: float, horizon: int, dynamics: Dynamics) 
 
 
 def levels_of_tail(level: float) -> list[float]:
-    """The quantile levels that ``from_quantiles`` takes: midpoints of equal shares of the tail, then its edge."""
+    """The quantile levels that ``from_quantiles`` takes: midpoints of equal parts of the tail down to LOWEST_LEVEL,
+    then its edge, twice LOWEST_LEVEL, and LOWEST_LEVEL. Raises Undefined where the whole tail lies beyond that."""
     share = 1.0 - level
-    return [share * (i + 0.5) / TAIL_PARTS for i in range(TAIL_PARTS)] + [share]
+    if share < LOWEST_LEVEL:
+        raise Undefined(f"forecasts are stated for confidence levels up to {1.0 - LOWEST_LEVEL:g}")
+    width = (share - LOWEST_LEVEL) / TAIL_PARTS
+    return [LOWEST_LEVEL + width * (i + 0.5) for i in range(TAIL_PARTS)] + [share, 2 * LOWEST_LEVEL, LOWEST_LEVEL]
 
 
-def from_quantiles(quantiles: Sequence[float]) -> Tail:
-    """Of any distribution, from its return quantiles at ``levels_of_tail``."""
-    *inside, edge = quantiles
-    return Tail(-edge, max(-float(np.mean(inside)), -edge))
+def from_quantiles(level: float, quantiles: Sequence[float]) -> Tail:
+    """Of a forecast, from its return quantiles at ``levels_of_tail``.
+
+    Beyond the lowest quantile losses are taken to thin out exponentially, at the rate at which they do just above it:
+    the mean beyond it lies one scale further, the distance between the last two quantiles over log 2.
+    """
+    *inside, edge, near, lowest = quantiles
+    beyond = lowest - max(near - lowest, 0.0) / math.log(2.0)
+    share = 1.0 - level
+    mean = ((share - LOWEST_LEVEL) * float(np.mean(inside)) + LOWEST_LEVEL * beyond) / share
+    return Tail(-edge, max(-mean, -edge))
 
 
 def _scaled(tail: Tail, factor: float) -> Tail:
