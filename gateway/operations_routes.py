@@ -63,7 +63,7 @@ def _add_models_status(app: FastAPI, backend: Callable[[], Backend]) -> None:
         "/models/status", summary="How every model does", tags=["Operations"], responses=_shown(examples.MODELS_STATUS)
     )
     async def models_status() -> ModelsStatusReport:
-        """Loaded version, state, circuit, latency, calls and failures of every model, as this gateway worker sees it."""
+        """Loaded version, state, circuit, latency, calls and failures of every model, as this worker sees it."""
         return backend().models_status()
 
 

@@ -42,8 +42,7 @@ class LoadedSet:
 
 def load_set(service: Any, folder: Path, limits: Limits) -> LoadedSet:
     """The set in ``folder``, answered by the runners of ``service``; raises ArtefactError where that cannot be."""
-    model_set = load_model_set(folder)
-    _check_shapes(model_set)
+    model_set = checked_model_set(folder)
     runners = {
         spec.name: CoalescingRunner(
             spec,
@@ -57,11 +56,13 @@ def load_set(service: Any, folder: Path, limits: Limits) -> LoadedSet:
     return LoadedSet(model_set, runners, explainers_of(service, model_set, limits.timeout))
 
 
-def _check_shapes(model_set: ModelSet) -> None:
-    """Weights for these members and horizons, and no others."""
+def checked_model_set(folder: Path) -> ModelSet:
+    """The set in ``folder``, with weights for its members and horizons and no others; raises ArtefactError."""
+    model_set = load_model_set(folder)
     expected = len(model_set.members), len(model_set.grid.horizons)
     for kind, calibration in model_set.calibration.items():
         if calibration.weights.shape != expected:
             raise ArtefactError(
                 f"calibration.npz holds weights of shape {calibration.weights.shape} for {kind}, expected {expected}"
             )
+    return model_set

@@ -12,7 +12,7 @@ from errors import ArtefactError, ErrorDetail, ModelSetRefused, RunnerUnavailabl
 from runners.artefact import read_manifest, verify_servable
 from runners.coalesce import Limits
 from runners.foreign import translated
-from runners.loaded import LoadedSet, load_set
+from runners.loaded import LoadedSet, checked_model_set, load_set
 from runners.store import ensure_stored, serve_version, served_version, stored_folder
 
 
@@ -49,6 +49,7 @@ class Reloader:
         if manifest.get("models_version") == current and not self._differs_from_stored(current):
             return None
         verify_servable(self._published)
+        checked_model_set(self._published)
         folder = stored_folder(str(ensure_stored(self._published).version))
         verify_servable(folder)  # the published one may have changed while it was copied
         return folder
@@ -78,7 +79,7 @@ class Reloader:
         try:
             return await asyncio.to_thread(step, *arguments)
         except ArtefactError as error:
-            raise _refused(error.message.replace(f"{self._published}/", "")) from error
+            raise _refused(_without(error.message, self._published, *arguments)) from error
         except OSError as error:
             raise _refused(f"it cannot be read or stored ({error.strerror})") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -88,3 +89,10 @@ class Reloader:
 def _refused(problem: str) -> ModelSetRefused:
     message = "the published model set is refused; the one in use stays"
     return ModelSetRefused(message, [ErrorDetail("model_set", problem)])
+
+
+def _without(message: str, *arguments: Any) -> str:
+    """The message without the folders among the arguments: it goes to a caller of the API."""
+    for folder in (each for each in arguments if isinstance(each, Path)):
+        message = message.replace(f"{folder}/", "").replace(f" in {folder}", "")
+    return message
