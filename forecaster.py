@@ -40,6 +40,7 @@ from gateway.operations_reports import (
     WarmupStep,
 )
 from gateway.option_routes import OptionDesk
+from gateway.portfolio_routes import PortfolioBackend
 from gateway.reports import (
     CacheCheck,
     DatabaseCheck,
@@ -77,6 +78,7 @@ class Desks:
 
     options: OptionDesk
     risk: RiskBackend
+    portfolio: PortfolioBackend
     offload: Offload
 
 
@@ -125,6 +127,10 @@ class Forecaster:
     @property
     def risk(self) -> RiskBackend:
         return self._opened().risk
+
+    @property
+    def portfolio(self) -> PortfolioBackend:
+        return self._opened().portfolio
 
     def _opened(self) -> Desks:
         if self._desks is None:

@@ -20,6 +20,7 @@ from gateway.history import add_history
 from gateway.operations_routes import add_operations
 from gateway.option_routes import add_options
 from gateway.paging import page_of
+from gateway.portfolio_routes import add_portfolio
 from gateway.reports import (
     HealthDown,
     HealthReport,
@@ -63,6 +64,7 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     _add_symbols(app, backend)
     add_options(app, lambda: backend().options)
     add_risk(app, lambda: backend().risk)
+    add_portfolio(app, lambda: backend().portfolio)
     add_history(app, backend)
     return app
 

@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "risk_desk": LEAVES | PURE | {"answer", "pipeline", "offload", "gateway", "risk_pictures"},
     "risk_pictures": LEAVES | PURE | {"gateway"},
     "options_desk": LEAVES | PURE | {"gateway", "offload"},
+    "portfolio_desk": LEAVES | PURE | {"answer", "gateway", "offload", "risk_desk"},
     "offload": LEAVES,
     "wiring": LEAVES
     | PURE
@@ -62,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "gathering",
         "risk_desk",
         "options_desk",
+        "portfolio_desk",
         "offload",
         "pipeline",
         "settings",
@@ -99,6 +101,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "forecast_cache": {"torch", "bentoml", "pandas"},
     "risk_desk": {"torch", "bentoml", "pandas"},
     "options_desk": {"torch", "bentoml", "pandas", "QuantLib", "risk.american"},
+    "portfolio_desk": {"torch", "bentoml", "pandas", "skfolio", "risk.optimisation"},
     "storage": {"torch", "bentoml", "pandas"},
     "wiring": {"torch", "pandas"},
 }
