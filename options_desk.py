@@ -17,7 +17,7 @@ from risk.offloaded import american_options, american_volatilities
 from risk.options import OptionChain, Valuation, european_valuation
 
 CLOSED_FORM = "Black-Scholes-Merton, closed form"
-COLLOCATION = "QuantLib, spectral collocation: price to 1e-5 of the strike; Greeks are differences of prices"
+COLLOCATION = "QuantLib, spectral collocation: price to 5e-5 of the strike; Greeks are differences of prices"
 BISECTION = "bisection of Black-Scholes-Merton"
 BRENT = "Brent's method on QuantLib's spectral collocation"
 KINK = "the price has no slope here: a kink, without time or volatility exactly at the strike, or a far extreme"
@@ -89,11 +89,19 @@ async def _or_errors(call: Awaitable[A], count: int, answers: Callable[[A], Answ
 
 
 def _prices(valuation: Valuation, method: str) -> Answers:
-    columns = [valuation.price.tolist(), *(getattr(valuation, name).tolist() for name in GREEKS)]
-    return [_price(price, greeks, method) for price, *greeks in zip(*columns, strict=True)]
+    columns = [valuation.price, *(getattr(valuation, name) for name in GREEKS)]
+    whole = np.isfinite(columns).all(axis=0).tolist()
+    rows = zip(whole, *(column.tolist() for column in columns), strict=True)
+    return [
+        {"price": price, "greeks": dict(zip(GREEKS, greeks, strict=True)), "method": method, "unavailable": {}}
+        if is_whole
+        else _partly(price, greeks, method)
+        for is_whole, price, *greeks in rows
+    ]
 
 
-def _price(price: float, greeks: Sequence[float], method: str) -> Json | DeepFinanceError:
+def _partly(price: float, greeks: Sequence[float], method: str) -> Json | DeepFinanceError:
+    """Where there is no price, or a Greek is missing."""
     if math.isnan(price):
         return InvalidRequest("this contract cannot be priced", [ErrorDetail("strike", NO_PRICE)])
     told = {name: value if math.isfinite(value) else None for name, value in zip(GREEKS, greeks, strict=True)}
