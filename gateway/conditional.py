@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.answers import VARY, matches, tag_of
 from gateway.asgi import Headers, Message, Scope, Send
+from gateway.hot import HOT_PATHS
 
 #: What is read there changes seldom: callers keep it, and ask each time whether it still is the same.
 TAGGED = ("/api/v1/models", "/api/v1/scoreboard", "/api/v1/symbols")
@@ -61,10 +62,18 @@ class Tagged:
         await send({"type": "http.response.body", "body": self._body})
 
 
+def is_conditional(method: str, path: str) -> bool:
+    """Whether what is answered there has an ETag; ``path`` may be a template."""
+    return (path in HOT_PATHS and method == "POST") or _is_tagged(method, path)
+
+
+def _is_tagged(method: str, path: str) -> bool:
+    return method in ("GET", "HEAD") and any(path == it or path.startswith(f"{it}/") for it in TAGGED)
+
+
 def conditional(scope: Scope, headers: Headers, send: Send) -> Send:
     """The ``send`` that minds If-None-Match, and gives what is read a tag to name there."""
     if_none_match = headers.get(b"if-none-match")
-    path = scope["path"]
-    if scope["method"] in ("GET", "HEAD") and any(path == it or path.startswith(f"{it}/") for it in TAGGED):
+    if _is_tagged(scope["method"], scope["path"]):
         return Tagged(send, if_none_match)
     return send if if_none_match is None else Conditional(send, if_none_match)

@@ -64,3 +64,10 @@ async def test_a_body_in_pieces_is_tagged_as_a_whole() -> None:
             await tagged({"type": "http.response.body", "body": piece, "more_body": number < len(pieces)})
     assert sent[0] == sent[2]
     assert sent[1] == sent[3] == {"type": "http.response.body", "body": b"ab"}
+
+
+async def test_the_documentation_says_where(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/docs.json")).json()["paths"]
+    said = {(method, path) for path, item in paths.items() for method in item if "304" in item[method]["responses"]}
+    assert {("post", "/api/v1/predict"), ("get", "/api/v1/models"), ("get", "/api/v1/symbols/{symbol}")} <= said
+    assert not {("get", "/api/v1/health"), ("post", "/api/v1/predict/batch"), ("post", "/api/v1/models/reload")} & said
