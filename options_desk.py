@@ -90,7 +90,7 @@ async def _or_errors(call: Awaitable[A], count: int, answers: Callable[[A], Answ
 
 def _prices(valuation: Valuation, method: str) -> Answers:
     columns = [valuation.price, *(getattr(valuation, name) for name in GREEKS)]
-    whole = np.isfinite(columns).all(axis=0).tolist()
+    whole = np.isfinite(np.array(columns)).all(axis=0).tolist()
     rows = zip(whole, *(column.tolist() for column in columns), strict=True)
     return [
         {"price": price, "greeks": dict(zip(GREEKS, greeks, strict=True)), "method": method, "unavailable": {}}
