@@ -345,6 +345,13 @@ class Forecaster:
     async def close(self) -> None:
         for job in self._jobs:
             job.cancel()
+        try:
+            await self._close_parts()
+        finally:  # whatever happened to them, what was forecast is written
+            if self._history is not None:
+                await self._history.close()
+
+    async def _close_parts(self) -> None:
         if self._metrics is not None:
             self._metrics.ready(False)
         if self._cache is not None:
@@ -352,8 +359,6 @@ class Forecaster:
         await asyncio.gather(self._ports.market.close(), self._keeper.close())
         if self._desks is not None:
             await self._desks.offload.close()
-        if self._history is not None:
-            await self._history.close()
 
     async def _try_out(self) -> bool:
         try:
