@@ -30,6 +30,7 @@ from errors import DeepFinanceError, HistoryUnavailable, Unavailable, UnknownSym
 from forecast_cache import ForecastCache
 from gateway.answers import Answer, computed, member_events
 from gateway.backend import Catalogue, SeriesState
+from gateway.broadcast import Broadcaster
 from gateway.measurements import ForecastMetrics
 from gateway.model_reports import models_report
 from gateway.operations_reports import (
@@ -112,6 +113,7 @@ class Forecaster:
         self._attempts = 0
         self._jobs: list[asyncio.Task[None]] = []
         self._desks: Desks | None = None
+        self.broadcaster = Broadcaster(self)
         if metrics is not None:
             metrics.serves(model_set.version)
             self._keeper.on_change(metrics.serves)
@@ -315,7 +317,7 @@ class Forecaster:
             first_bar=_day(bars, 0),
             last_bar=_day(bars, -1),
             bars=len(bars),
-            stale=_day(bars, -1) < newest,
+            stale=_day(bars, -1) < newest or bars.is_last_good,
         )
 
     async def warm_up(self) -> None:
@@ -352,6 +354,7 @@ class Forecaster:
                 await self._history.close()
 
     async def _close_parts(self) -> None:
+        await self.broadcaster.close()
         if self._metrics is not None:
             self._metrics.ready(False)
         if self._cache is not None:

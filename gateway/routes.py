@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, MalformedBody, UnknownModel
 from gateway import examples
 from gateway.backend import Backend
+from gateway.broadcast import Broadcaster
+from gateway.events import add_stream
 from gateway.field_problems import details_from
 from gateway.health import report
 from gateway.history import add_history
@@ -33,6 +35,7 @@ from gateway.responses import error_info, error_response, json_response, problem
 from gateway.risk_routes import add_risk
 from gateway.schemas import ErrorBody, Symbol
 from gateway.scoreboard import ScoreboardReport
+from gateway.sockets import add_sockets
 
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "There is none."}}
 _INVALID: dict[int | str, dict[str, Any]] = {422: {"model": ErrorBody, "description": "A field is wrong."}}
@@ -47,8 +50,9 @@ _DOWN: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_routes(backend: Callable[[], Backend]) -> FastAPI:
-    """The app to mount. ``backend`` is called for every request: the service does not exist yet at import."""
+def build_routes(backend: Callable[[], Backend], broadcaster: Callable[[], Broadcaster] | None = None) -> FastAPI:
+    """The app to mount. ``backend`` is called for every request: the service does not exist yet at import. Sockets
+    are for who has a ``broadcaster``."""
     app = FastAPI(
         docs_url=None,
         redoc_url=None,
@@ -66,6 +70,9 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     add_risk(app, lambda: backend().risk)
     add_portfolio(app, lambda: backend().portfolio)
     add_history(app, backend)
+    add_stream(app, backend)
+    if broadcaster is not None:
+        add_sockets(app, backend, broadcaster)
     return app
 
 
