@@ -1,8 +1,8 @@
 """The served methods of value at risk, each with two faces: what it says now, and what it said every day before.
 
-``estimate`` and ``path`` follow one rule: an estimate is made from the last ``window`` returns known, the period asked for
-but at most LONGEST_WINDOW. Methods that follow volatility filter all the history that there is, and draw from the last
-LONGEST_WINDOW residuals. Without room for that, the path is tested with half of the history as its window.
+``estimate`` and ``path`` follow one rule: an estimate is made from the last ``window`` returns known, the period asked
+for but at most LONGEST_WINDOW. Methods that follow volatility filter all the history that there is, and draw from the
+last LONGEST_WINDOW residuals. Without room for that, the path is tested with half of the history as its window.
 """
 
 from __future__ import annotations

@@ -51,6 +51,8 @@ def historical(returns: Floats, level: float, horizon: int = 1) -> Tail:
 def empirical(returns: Floats, level: float) -> Tail:
     """Quantile and mean of the tail of (n,) returns as they are."""
     quantile = float(np.quantile(returns, 1.0 - level))
+    if not math.isfinite(quantile):
+        raise Undefined("the returns are too large or too small to be filtered")
     # The quantile may lie a rounding error below the smallest return.
     tail = returns[returns <= max(quantile, float(np.min(returns)))]
     return Tail(-quantile, max(-float(np.mean(tail)), -quantile))

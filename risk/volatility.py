@@ -64,7 +64,7 @@ def rolling_moments(returns: Floats, window: int) -> tuple[Floats, Floats, Float
     are NaN where a run does not vary.
     """
     centre = float(np.mean(returns))
-    size = float(np.max(np.abs(returns - centre))) or 1.0
+    size = np.max(np.abs(returns - centre)) or np.float64(1.0)
     values = (returns - centre) / size
     first, second, third, fourth = (_running_mean(values**power, window) for power in (1, 2, 3, 4))
     variance = second - first**2
