@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +26,7 @@ from tests.in_memory import Weekdays
 from tests.inline import Inline
 from tests.risk.markets import correlated, prices_of
 
+ROOT = Path(__file__).resolve().parents[2]
 ROUTE = "/api/v1/risk/portfolio"
 SYMBOLS = ("AAA", "BBB", "CCC", "EUR1", "IDX")
 N_DAYS = 900
@@ -43,6 +47,11 @@ def made_bars() -> dict[str, Bars]:
         symbol: Bars(symbol, "1d", times.astype("datetime64[s]"), close.copy(), "made")
         for symbol, (times, close) in series.items()
     }
+
+
+def common_days() -> np.ndarray:
+    """Days that AAA, BBB and CCC share."""
+    return made_bars()["CCC"].times.astype("datetime64[D]")
 
 
 @dataclass
@@ -119,8 +128,8 @@ async def test_contributions_add_up_in_the_answer(client: httpx.AsyncClient) -> 
 
 async def test_only_common_days_count_and_what_is_missing_is_reported(client: httpx.AsyncClient) -> None:
     body = await answered(client, period_days=100)
-    days = np.busday_offset("2019-01-01", np.arange(N_DAYS), roll="forward")
-    assert body["period"] == {"first": str(days[-104]), "last": str(days[-1]), "returns": 100}
+    first, last = common_days()[[-101, -1]]
+    assert body["period"] == {"first": str(first), "last": str(last), "returns": 100}
     assert {symbol: data["missing_sessions"] for symbol, data in body["data"].items()} == {"AAA": 0, "BBB": 0, "CCC": 3}
 
 
@@ -159,7 +168,9 @@ async def test_shocks_reach_holdings_directly_and_by_regression(client: httpx.As
 
 async def test_optimal_portfolios_stand_beside_equal_and_current_weights(client: httpx.AsyncClient) -> None:
     found = (await answered(client, optimisation={**BRIEF, "max_weight": 0.5}))["optimisation"]
-    assert (found["out_of_sample"]["refits"], found["out_of_sample"]["reason"]) == (6, None)
+    walked = found["out_of_sample"]
+    assert (walked["refits"], walked["reason"]) == (6, None)
+    assert (walked["first"], walked["last"]) == (str(common_days()[-600]), str(common_days()[-1]))
     assert [each["method"] for each in found["portfolios"]][-2:] == ["equal_weight", "current"]
     assert len(found["portfolios"]) == 7
     for each in found["portfolios"]:
@@ -269,6 +280,13 @@ async def test_prices_that_do_not_move_leave_reasons(client: httpx.AsyncClient, 
     assert body["volatility"]["annual"] is None
     assert "do not vary" in body["volatility"]["reason"]
     assert all(math.isfinite(number) for number in numbers_in(body))
+
+
+def test_the_gateway_imports_none_of_the_heavy_libraries() -> None:
+    heavy = "{'pandas', 'skfolio', 'sklearn', 'cvxpy', 'QuantLib'}"
+    code = f"import sys, options_desk, portfolio_desk; print({heavy} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "set()"
 
 
 def test_the_examples_of_the_documentation_have_the_shape_that_it_states() -> None:
