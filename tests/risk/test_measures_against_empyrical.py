@@ -60,3 +60,9 @@ def test_capture_ratios(seed: int, count: int):
     up, down = benchmark.up_capture(mine, other, 252), benchmark.down_capture(mine, other, 252)
     assert up == pytest.approx(empyrical.up_capture(mine, other, period="daily"), rel=1e-9)
     assert down == pytest.approx(empyrical.down_capture(mine, other, period="daily"), rel=1e-9)
+
+
+def test_a_fall_to_nearly_nothing_keeps_its_rate():
+    """Its total return rounds to -1."""
+    falls = np.full(4000, -0.01)
+    assert returns.annual_return(falls, 252) == pytest.approx(0.99**252 - 1, rel=1e-12)
