@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +25,7 @@ KINK = "the price has no slope here: a kink, without time or volatility exactly 
 NO_PRICE = "QuantLib finds no price so far from spot: see the limits in the documentation"
 
 GREEKS = ("delta", "gamma", "vega", "theta", "theta_per_day", "rho")
+_INPUTS = attrgetter("spot", "strike", "rate", "dividend_yield", "time_to_expiry")
 PATIENCE = 30.0
 """Seconds for the American options of one request, the start of the other process included."""
 
@@ -66,10 +68,7 @@ class OptionsDesk:
 
 
 def _chain_of(contracts: Sequence[OptionContract] | Sequence[OptionQuote], volatility: Floats) -> OptionChain:
-    spot, strike, rate, dividend_yield, time = (
-        np.array([getattr(it, name) for it in contracts], dtype=float)
-        for name in ("spot", "strike", "rate", "dividend_yield", "time_to_expiry")
-    )
+    spot, strike, rate, dividend_yield, time = np.array([_INPUTS(it) for it in contracts], dtype=np.float64).T
     is_call = np.array([it.type == "call" for it in contracts])
     return OptionChain(is_call, spot, strike, rate, dividend_yield, volatility, time)
 
