@@ -43,8 +43,11 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
     },
     "gateway": LEAVES | {"pipeline", "storage.cache"},
-    "forecaster": LEAVES | {"serving", "gateway", "pipeline", "gathering", "runners", "forecast_cache", "offload"},
+    "forecaster": LEAVES
+    | {"condition", "serving", "warming", "gateway", "pipeline", "gathering", "runners", "forecast_cache", "offload"},
     "gathering": LEAVES | {"pipeline"},
+    "condition": LEAVES | {"gateway", "runners", "serving"},
+    "warming": LEAVES | {"gateway", "pipeline", "serving"},
     "serving": LEAVES | {"corrections", "gateway", "gathering", "pipeline", "runners"},
     "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
     "risk_desk": LEAVES | PURE | {"answer", "pipeline", "offload", "gateway", "risk_pictures"},

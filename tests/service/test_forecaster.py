@@ -150,7 +150,7 @@ async def test_health_does_not_wait_for_a_model_that_is_gone(forecaster: Forecas
 
 async def test_many_health_checks_at_once_ask_the_models_once(forecaster: Forecaster, models: Models):
     await asyncio.gather(*(forecaster.health() for _ in range(50)))
-    assert all(runner.counters.calls == 1 for runner in forecaster._runners.values())
+    assert all(runner.counters.calls == 1 for runner in forecaster._serving.runners.values())
 
 
 async def test_models_and_symbols_are_described(forecaster: Forecaster):
