@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import warming
 from contracts import Floats32, Forecast, ForecastRequest
 from errors import RunnerUnavailable, UnknownSymbol
 from forecaster import Forecaster
@@ -109,7 +110,7 @@ async def test_an_unforeseen_error_at_the_start_does_not_end_the_waiting(
         monkeypatch.undo()
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(forecaster, "_try_forecast", broken)
+    monkeypatch.setattr(warming, "try_forecast", broken)
     await asyncio.wait_for(forecaster.warm_up(), 5)
     assert await forecaster.is_ready()
     assert "the forecast at the start failed" in caplog.text
