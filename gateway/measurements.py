@@ -81,6 +81,11 @@ class ForecastMetrics:
             "Forecasts computed: ok, degraded, or the code of the error",
             labelnames=("result",),
         )
+        self._data = client.Counter(
+            "deepfinance_forecast_data",
+            "Forecasts by the source of their bars, and whether those were fresh or stale",
+            labelnames=("source", "state"),
+        )
         self._sets = client.Gauge(
             "deepfinance_model_set_info",
             "1 for the model set in use",
@@ -95,6 +100,8 @@ class ForecastMetrics:
     def count(self, outcome: Forecast | DeepFinanceError) -> None:
         """A forecast was computed, or could not be. Codes are those of our errors, so there are few."""
         self._forecasts.labels(_result_of(outcome)).inc()
+        if isinstance(outcome, Forecast):
+            self._data.labels(outcome.data.provider, "stale" if outcome.data.stale else "fresh").inc()
 
     def serves(self, version: str) -> None:
         """The model set of that version is in use from now on."""

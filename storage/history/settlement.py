@@ -100,15 +100,17 @@ class Settlement:
 
     async def _store(self, known: Sequence[tuple[ForecastRecord, Scored | Unsettleable]], now: datetime) -> int:
         """How many of them were settled by this call, and not by another gateway."""
-        done = 0
+        done: list[tuple[ForecastRecord, Scored]] = []
         async with self._database.transaction() as connection:
             for record, outcome in known:
                 if await self._close(connection, record, outcome, now) and isinstance(outcome, Scored):
                     rows = [{**row, "settled_at": microseconds(now)} for row in outcome.outcomes]
                     await connection.execute(self._database.insert_once(OUTCOMES), rows)
-                    done += 1
-        self._metrics.settled(done)
-        return done
+                    done.append((record, outcome))
+        for record, outcome in done:
+            self._metrics.came_out(record, outcome.settlement)
+        self._metrics.settled(len(done))
+        return len(done)
 
     async def _close(
         self, connection: AsyncConnection, record: ForecastRecord, outcome: Scored | Unsettleable, now: datetime

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from prometheus_client import REGISTRY
 
 from contracts import Bars, MemberAnswer
 from errors import SourceUnavailable
@@ -188,6 +189,26 @@ async def test_a_round_fills_in_what_can_be_told(
     assert {member.model: member.error for member in settled.record.members} == expected.member_errors
     assert by_id[far.forecast_id].state == "pending"
     assert await settlement.round(NOW) == 0
+
+
+@pytest.mark.parametrize(("last", "side"), [(1, "below"), (104, "inside"), (10_000, "above")])
+async def test_where_an_outcome_fell_is_counted_once(
+    writer: Writer, database: Database, settlement: Settlement, market: Market, last: float, side: str
+):
+    def told(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"deepfinance_outcomes{name}_total", labels) or 0.0
+
+    market.series["AAPL"] = series(101, 102, 103, 104, last)
+    before = {each: told("", side=each) for each in ("below", "inside", "above")}
+    promised = told("_expected_inside")
+    writer.put(forecast(), MADE_AT)
+    await writer.drain(5)
+    await settlement.round(NOW)
+    await settlement.round(NOW)
+    assert {each: told("", side=each) - count for each, count in before.items() if told("", side=each) != count} == {
+        side: 1.0
+    }
+    assert told("_expected_inside") - promised == pytest.approx(0.9)
 
 
 async def test_new_bars_settle_what_had_to_wait(
