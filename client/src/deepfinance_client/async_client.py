@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, Self
 
@@ -122,16 +122,11 @@ class AsyncClient:
         def keep(chunk: Chunk, results: Sequence[BatchResult]) -> None:
             found.update(enumerate(results, chunk.start))
 
-        await self.bulk(keep, parallel).run(chunks_of(asked, chunk))
-        return Forecasts(asked, [found[place] for place in range(len(asked))])
-
-    def bulk(self, answered: Callable[[Chunk, Sequence[BatchResult]], None], parallel: int) -> Bulk[BatchResult]:
-        """What asks many batches and hands each over as it comes: ``predict_many`` for those who store as they go."""
-
         async def ask(requests: Requests) -> Sequence[BatchResult]:
             return (await self.send(calls.predict_batch(requests), retries=NEVER)).results
 
-        return Bulk(ask, answered, self._retries, parallel)
+        await Bulk(ask, keep, self._retries, parallel).run(chunks_of(asked, chunk))
+        return Forecasts(asked, [found[place] for place in range(len(asked))])
 
     def stream(
         self,

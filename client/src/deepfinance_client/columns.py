@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepfinance_client.responses import BatchError, BatchForecast, ErrorInfo, PredictResponse
+from deepfinance_client.slim import SlimForecast, SlimResult
 
 COLUMNS: Mapping[str, type] = {
     "symbol": str,
@@ -52,14 +53,14 @@ are the evidence. Nothing is in them that depends on when or how often it was as
 QUANTILES = {"q05": "0.05", "q25": "0.25", "q50": "0.5", "q75": "0.75", "q95": "0.95"}
 
 
-def row_of(request: Mapping[str, Any], result: BatchForecast | BatchError) -> dict[str, Any]:
+def row_of(request: Mapping[str, Any], result: BatchForecast | SlimResult | BatchError) -> dict[str, Any]:
     """Every column of one request."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row.update(_asked(request), status=result.status)
-    if isinstance(result, BatchForecast):
-        row.update(_forecast(result.forecast))
-    else:
+    if isinstance(result, BatchError):
         row.update(error_code=result.error.code, error_message=_in_words(result.error))
+    else:
+        row.update(_forecast(result.forecast))
     return row
 
 
@@ -83,7 +84,7 @@ def joined(names: Any) -> str | None:
     return "+".join(map(str, names)) if isinstance(names, Sequence) and not isinstance(names, str) and names else None
 
 
-def _forecast(forecast: PredictResponse) -> dict[str, Any]:
+def _forecast(forecast: PredictResponse | SlimForecast) -> dict[str, Any]:
     evidence, prediction = forecast.evidence, forecast.prediction
     return {
         **_same(forecast, "symbol", "horizon", "timeframe", "forecast_id", "as_of", "target_date"),

@@ -15,8 +15,10 @@ from deepfinance_client.cli.tables import write_table
 from deepfinance_client.cli.work import Work
 from deepfinance_client.cli.wrong import WrongInput
 from deepfinance_client.columns import COLUMNS, row_of
-from deepfinance_client.forecasts import BatchResult
-from deepfinance_client.many import Chunk
+from deepfinance_client.many import Bulk, Chunk, Requests
+from deepfinance_client.responses import BatchError
+from deepfinance_client.retries import NEVER, USUAL
+from deepfinance_client.slim import SlimResult, predict_batch_slim
 
 ERROR_CODE = list(COLUMNS).index("error_code")
 
@@ -74,14 +76,18 @@ class Run:
 
     async def _ask(self, client: Callable[[], AsyncClient], parallel: int, size: int) -> None:
         async with client() as service:
-            await service.bulk(self._answered, parallel).run(self._chunks(size))
+
+            async def ask(requests: Requests) -> Sequence[SlimResult | BatchError]:
+                return (await service.send(predict_batch_slim(requests), retries=NEVER)).results
+
+            await Bulk(ask, self._answered, USUAL, parallel).run(self._chunks(size))
 
     def _chunks(self, size: int) -> Iterator[Chunk]:
         for missing in list(self.journal.missing(len(self._work.requests))):
             for start in range(missing.start, missing.stop, size):
                 yield Chunk(start, self._work.requests[start : min(start + size, missing.stop)])
 
-    def _answered(self, chunk: Chunk, results: Sequence[BatchResult]) -> None:
+    def _answered(self, chunk: Chunk, results: Sequence[SlimResult | BatchError]) -> None:
         pairs = zip(chunk.requests, results, strict=True)
         self.journal.append(chunk.start, [row_of(request, result) for request, result in pairs])
         self._progress(self.journal.answered, self.journal.refused)

@@ -66,11 +66,16 @@ def _backtest(result: BacktestBody | None) -> str:
     if result is None or result.passes is None:
         return "not tested"
     verdict = "passes" if result.passes else "fails"
-    return f"{verdict}: {result.exceedances} of {result.days} days, {result.expected:g} expected"
+    return f"{verdict}, {result.exceedances} for {result.expected:g}"
 
 
 def _tail(answer: RiskResponse) -> Table:
-    table = Table(title="Losses, as fractions of the holding", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title="Losses, fractions of the holding; backtest: days beyond, for those expected",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     for name in ("method", "level", "bars", "value at risk", "expected shortfall", "backtest"):
         table.add_column(name, justify="left" if name in ("method", "backtest") else "right")
     for it in answer.value_at_risk:
