@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.risk_schemas import MAX_PERIOD, Reasons, RiskTerms
-from gateway.schemas import Body, DataBody, Symbol, WholeNumber
+from gateway.schemas import Body, DataBody, Symbol, Whole
 
 MAX_HOLDINGS = 50
 
@@ -30,6 +30,8 @@ def _named_once(value: Any) -> Any:
 
 
 Named = BeforeValidator(_named_once)
+# Without the last, the pattern of symbols would forbid no name that does not match it.
+_BY_SYMBOL = Field(min_length=1, max_length=MAX_HOLDINGS, json_schema_extra={"additionalProperties": False})
 
 
 class OptimisationRequest(Body):
@@ -53,10 +55,10 @@ class OptimisationRequest(Body):
     risk_aversion: Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=1.0, description="`mean_cvar` maximises mean - cost - risk_aversion * CVaR at 95 %, of one day."
     )
-    training_days: Annotated[WholeNumber, Field(ge=60, le=1260)] = Field(
+    training_days: Annotated[int, Field(strict=True, ge=60, le=1260), Whole] = Field(
         default=504, description="Common sessions that weights are fitted on."
     )
-    rebalance_days: Annotated[WholeNumber, Field(ge=20, le=1260)] = Field(
+    rebalance_days: Annotated[int, Field(strict=True, ge=20, le=1260), Whole] = Field(
         default=252, description="Sessions between two fits; eight at most are walked, the latest."
     )
 
@@ -78,15 +80,15 @@ class PortfolioRequest(RiskTerms):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [_alone("weights"), _alone("positions")]})
 
-    weights: Annotated[dict[Symbol, Share], Field(min_length=1, max_length=MAX_HOLDINGS), Named] | None = Field(
+    weights: Annotated[dict[Symbol, Share], _BY_SYMBOL, Named] | None = Field(
         default=None,
         description="Share of the value by symbol; divided by their sum, which must be above zero.",
         examples=[{"AAPL": 0.5, "JPM": 0.3, "XOM": 0.2}],
     )
-    positions: Annotated[dict[Symbol, Units], Field(min_length=1, max_length=MAX_HOLDINGS), Named] | None = Field(
+    positions: Annotated[dict[Symbol, Units], _BY_SYMBOL, Named] | None = Field(
         default=None, description="Units held by symbol, valued at the last common close.", examples=[{"AAPL": 120}]
     )
-    period_days: Annotated[WholeNumber, Field(ge=30, le=MAX_PERIOD)] = Field(
+    period_days: Annotated[int, Field(strict=True, ge=30, le=MAX_PERIOD), Whole] = Field(
         default=250, description="The last common sessions of all holdings that risk is measured on."
     )
     include_benchmark: Annotated[bool, Field(strict=True)] = Field(
@@ -98,7 +100,7 @@ class PortfolioRequest(RiskTerms):
     covariance: Literal["sample", "ledoit_wolf"] = Field(
         default="ledoit_wolf", description="What volatility, Gaussian figures and optimisers are computed from."
     )
-    shocks: Annotated[dict[Symbol, Shock], Field(min_length=1, max_length=MAX_HOLDINGS), Named] | None = Field(
+    shocks: Annotated[dict[Symbol, Shock], _BY_SYMBOL, Named] | None = Field(
         default=None,
         description="Returns to suppose, of holdings or of any other symbol, such as an index. The other holdings move "
         "by their regression on these.",

@@ -24,7 +24,8 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+#: Beside a strict ``int``, and after what bounds it: else the bounds would be missing from the specification.
+Whole = BeforeValidator(_whole)
 
 # Lower case is let in by the pattern and then raised. Raising first would let in letters such as a sharp s,
 # whose upper case is two ASCII letters.
@@ -49,7 +50,7 @@ class PredictRequest(Body):
     """What to forecast. Only `symbol` is required."""
 
     symbol: Symbol = Field(description="Symbol of the asset; lower case is raised.", examples=["AAPL", "^GSPC"])
-    horizon: Annotated[WholeNumber, Field(ge=1, le=MAX_HORIZON)] = Field(
+    horizon: Annotated[int, Field(strict=True, ge=1, le=MAX_HORIZON), Whole] = Field(
         default=5,
         description="How many bars ahead. For `1d`, trading days of the asset's own exchange.",
         examples=[5],
