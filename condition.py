@@ -11,6 +11,7 @@ from contracts import HealthProbe, MarketData, PartHealth
 from gateway.operations_reports import MemberStatus, ModelsStatusReport
 from gateway.reports import CacheCheck, DatabaseCheck, HealthChecks, RunnerCheck, SourceCheck
 from runners.coalesce import CoalescingRunner
+from runners.layout import Layout
 from runners.probe import Probe
 from serving import Serving
 
@@ -36,10 +37,12 @@ async def health_checks(serving: Serving, probes: Mapping[str, HealthProbe]) -> 
     )
 
 
-def models_status(serving: Serving) -> ModelsStatusReport:
+def models_status(serving: Serving, layout: Layout) -> ModelsStatusReport:
     """What happened to each member since the start."""
-    members = [_member_status(runner) for runner in serving.runners.values()]
-    return ModelsStatusReport(models_version=serving.model_set.version, members=members)
+    members = [_member_status(runner, layout) for runner in serving.runners.values()]
+    return ModelsStatusReport(
+        models_version=serving.model_set.version, layout=layout.name, layout_reason=layout.reason, members=members
+    )
 
 
 async def _source_checks(market: MarketData) -> Sequence[SourceCheck]:
@@ -77,13 +80,13 @@ def _checked(part: PartHealth) -> dict[str, object]:
     return {"state": part.state, "latency_ms": part.latency_ms, "detail": part.detail}
 
 
-def _member_status(runner: CoalescingRunner) -> MemberStatus:
+def _member_status(runner: CoalescingRunner, layout: Layout) -> MemberStatus:
     counters = runner.counters
     state: Literal["ok", "away", "unused"] = "away" if runner.is_away else "ok" if counters.calls else "unused"
     return MemberStatus(
         name=runner.spec.name,
         version=runner.spec.version,
-        where="gateway" if runner.spec.in_process else "runner",
+        where="gateway" if runner.spec.in_process or layout.name == "embedded" else "runner",
         state=state,
         circuit="open" if runner.is_away else "closed",
         latency_ms=None if counters.last_latency is None else counters.last_latency * 1000,

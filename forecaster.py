@@ -45,6 +45,7 @@ from pipeline import Outcome, Ports, Told, forecast_many
 from records import History, HistoryPage, HistoryQuery, LiveScores, ScoreQuery
 from runners.coalesce import CoalescingRunner
 from runners.lifeline import Lifelines
+from runners.layout import USUAL, Layout
 from serving import Keeper, Serving, Sets
 from warming import WarmUp, try_forecast
 
@@ -78,6 +79,7 @@ class Forecaster:
         processes: Mapping[str, Sequence[str]] | None = None,
         metrics: ForecastMetrics | None = None,
         latest: Callable[[str, Timeframe], float | None] = lambda symbol, timeframe: None,
+        layout: Layout = USUAL,
     ) -> None:
         self._keeper = Keeper(Serving.of(ports, runners, model_set), sets, try_forecast)
         self._history = history
@@ -88,6 +90,7 @@ class Forecaster:
         self._processes = processes or {}
         self._warming = WarmUp(lambda: self._serving)
         self._jobs: list[asyncio.Task[None]] = []
+        self._layout = layout
         self._desks: Desks | None = None
         self.broadcaster = Broadcaster(self)
         if metrics is not None:
@@ -199,7 +202,7 @@ class Forecaster:
         return models_report(self._model_set, self.catalogue().timeframes)
 
     def models_status(self) -> ModelsStatusReport:
-        return models_status(self._serving)
+        return models_status(self._serving, self._layout)
 
     def warmup(self) -> WarmupReport:
         return self._warming.report()

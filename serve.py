@@ -37,7 +37,8 @@ def main() -> int:
         lock = sole_user_of(state)
         os.environ.update(serving_environment(os.environ, state))
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # it would make every start compile every package again
-        port, models = checked_start()
+        port, models, layout = checked_start()
+        os.environ["RUNNER_LAYOUT"] = layout
     except (ConfigurationError, OSError) as error:
         sys.stderr.write(f"DeepFinance cannot start: {error}\n")
         return 2
@@ -45,8 +46,8 @@ def main() -> int:
         return run(port, models, state)
 
 
-def checked_start() -> tuple[int, str]:
-    """The port and the stored model set, after a look at everything that could stop a start.
+def checked_start() -> tuple[int, str, str]:
+    """The port, the stored model set and the runner layout, after a look at everything that could stop a start.
 
     In a process that ends: it needs BentoML, of which this one would keep 45 MB while it waits.
     """
@@ -54,7 +55,7 @@ def checked_start() -> tuple[int, str]:
         return aside.submit(_check_start).result()
 
 
-def _check_start() -> tuple[int, str]:
+def _check_start() -> tuple[int, str, str]:
     # imported late: BentoML reads its part of the environment when it is imported
     from runners.store import ensure_stored
     from settings import load_settings, model_set_folder
@@ -62,7 +63,8 @@ def _check_start() -> tuple[int, str]:
     settings = load_settings()
     tag = ensure_stored(model_set_folder())
     require_free(settings.port)
-    return settings.port, str(tag)
+    chosen = "runner_layout" in settings.model_fields_set  # else what suits this machine
+    return settings.port, str(tag), settings.runner_layout if chosen else "auto"
 
 
 def run(port: int, models: str, state: Path) -> int:

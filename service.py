@@ -24,15 +24,18 @@ from gateway.routes import build_routes
 from gateway.schemas import BatchRequest, BatchResponse, PredictRequest, PredictResponse
 from logs import configure_logging
 from runners.artefact import read_manifest, verify_servable
+from runners.combined_runner import CombinedRunner
+from runners.layout import chosen_layout, cores_at_hand
 from runners.lstm_runner import LstmRunner
 from runners.store import declared_model_set, serve_version
 from runners.transformer_runner import TransformerRunner
 from runners.xgboost_runner import XgboostRunner
-from settings import load_settings, model_set_folder, service_options
+from settings import load_settings, model_set_folder, runner_layout, service_options
 
 log = logging.getLogger("deepfinance.service")
 
 MODEL_SET = declared_model_set(model_set_folder())
+LAYOUT = chosen_layout(runner_layout(), cores_at_hand())
 
 SERVICE_OPTIONS: dict[str, Any] = {
     **service_options("DeepFinance"),
@@ -66,14 +69,19 @@ class DeepFinance:
     """Price forecasts from several models, with the evidence beside every number."""
 
     model_set = MODEL_SET
-    xgboost = bentoml.depends(XgboostRunner)
-    lstm = bentoml.depends(LstmRunner)
-    transformer = bentoml.depends(TransformerRunner)
+    layout = LAYOUT
+    if layout.name == "per_model":
+        xgboost = bentoml.depends(XgboostRunner)
+        lstm = bentoml.depends(LstmRunner)
+        transformer = bentoml.depends(TransformerRunner)
+    elif layout.name == "combined":
+        combined = bentoml.depends(CombinedRunner)
 
     def __init__(self) -> None:
         settings = load_settings()
         configure_logging(settings.debug, settings.secrets)
         from wiring import build_backend  # the gateway alone needs it
+        log.info("runner layout %s: %s", LAYOUT.name, LAYOUT.reason)
 
         self.backend = build_backend(self, settings)
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -24,7 +24,7 @@ from gateway.keys import parse_keys
 
 ROOT = Path(__file__).resolve().parent
 SECTION = "deepfinance"
-SERVICES = ("DeepFinance", "XgboostRunner", "LstmRunner", "TransformerRunner")
+SERVICES = ("DeepFinance", "XgboostRunner", "LstmRunner", "TransformerRunner", "CombinedRunner")
 SECRETS = ("ml_service_api_key", "redis_url", "database_url", "finnhub_api_key", "alpha_vantage_api_key")
 PROVIDERS = ("yahoo", "finnhub", "alpha_vantage", "binance", "files", "bundled")
 NEEDS_KEY = {"finnhub": "finnhub_api_key", "alpha_vantage": "alpha_vantage_api_key"}
@@ -77,12 +77,6 @@ def _address(text: str) -> str:
     return text
 
 
-def _served_layout(layout: str) -> str:
-    if layout in ("combined", "embedded"):
-        raise ValueError(f"{layout!r} is not part of this version, which serves per_model only")
-    return layout
-
-
 def _folder(path: Path) -> Path:
     if not path.is_dir():
         raise ValueError(f"{str(path)!r} is not a folder")
@@ -90,6 +84,7 @@ def _folder(path: Path) -> Path:
 
 
 Key = Annotated[SecretStr, AfterValidator(_sendable)]
+RunnerLayout = Literal["auto", "per_model", "combined", "embedded"]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="seconds, 0 or more")]
 
 
@@ -131,9 +126,7 @@ class Settings(BaseSettings):
     settlement_interval: float = Field(
         300.0, ge=1, allow_inf_nan=False, description="seconds between looks for outcomes, 1 or more"
     )
-    runner_layout: Annotated[Literal["auto", "per_model", "combined", "embedded"], AfterValidator(_served_layout)] = (
-        Field("auto", description="auto or per_model")
-    )
+    runner_layout: RunnerLayout = Field("per_model", description="auto, per_model, combined or embedded")
     runner_timeout: float = Field(
         3.0,
         gt=0,
@@ -241,6 +234,17 @@ def service_options(service: str) -> dict[str, Any]:
     if unknown := sorted(set(services) - set(SERVICES)):
         raise ConfigurationError(f"services.{unknown[0]} in configuration.yaml: known are {', '.join(SERVICES)}")
     return dict(services.get(service) or {})
+
+
+def runner_layout() -> RunnerLayout:
+    """What RUNNER_LAYOUT says. Needed when the service is imported, where nothing is refused yet: what is no layout is
+    taken for the usual one until ``load_settings`` refuses it."""
+    usual: RunnerLayout = Settings.model_fields["runner_layout"].default
+    try:
+        said = os.environ.get("RUNNER_LAYOUT") or _configuration(SECTION).get("runner_layout") or usual
+    except ConfigurationError:
+        return usual
+    return next((layout for layout in get_args(RunnerLayout) if layout == said), usual)
 
 
 def model_set_folder() -> Path:

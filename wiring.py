@@ -56,6 +56,7 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
         sets=Reloader(service, model_set_folder(), limits),
         processes=services_of(service),
         metrics=ForecastMetrics(BentoMLContainer.metrics_client.get()),
+        layout=service.layout,
         latest=lambda symbol, timeframe: getattr(market.latest(symbol, timeframe), "price", None),
     )
     forecaster.open(_desks(market, calendar, forecaster))

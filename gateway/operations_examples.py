@@ -16,6 +16,8 @@ WARMUP: Final[dict[str, Any]] = {
 
 MODELS_STATUS: Final[dict[str, Any]] = {
     "models_version": "20221231-6a8931bf37",
+    "layout": "per_model",
+    "layout_reason": "RUNNER_LAYOUT says so",
     "members": [
         {
             "name": "xgboost",

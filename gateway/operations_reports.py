@@ -54,6 +54,12 @@ class ModelsStatusReport(Report):
     """The model set in use, member by member."""
 
     models_version: str = Field(description="Version of the set that new requests are answered with.")
+    layout: Literal["per_model", "combined", "embedded"] = Field(
+        description="Where the models run: in a process each, together in one, or in the gateway's own (RUNNER_LAYOUT)."
+    )
+    layout_reason: str = Field(
+        description="Why there.", examples=["on 2 cores it answers most: no call leaves the gateway"]
+    )
     members: list[MemberStatus] = Field(description="In published order.")
 
 

@@ -1,16 +1,19 @@
-"""Where each member answers: in the gateway itself, or behind a method of a runner."""
+"""Where each member answers: in the gateway itself, or behind a method of a runner (layout.py)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from contracts import Explainer, MemberSpec, ModelSet
 from errors import ArtefactError
 from runners.coalesce import Call
+from runners.embedded import EmbeddedMembers
 from runners.explainer import explainer
 from runners.hosted import stamped
 from runners.local import local_call
+from runners.questions import MEMBERS, sender
+from runners.together import Together
 
 HOSTS = {
     "xgboost": ("xgboost", "predict"),
@@ -25,27 +28,93 @@ HOSTS = {
 EXPLAINERS = {"xgboost": ("xgboost", "contributions"), "transformer": ("transformer", "attention")}
 """The same for what a member tells of itself beside quantiles."""
 
+COMBINED = "combined"
+"""The dependency of the service that has every member."""
 
-def call_of(service: Any, spec: MemberSpec, folder: Path, version: str) -> Call:
-    """A call to a member of the set of that version in ``folder``; raises ArtefactError where nothing serves it."""
+
+class Host(Protocol):
+    """The members of one set that are more than a few multiplications, wherever they are."""
+
+    def predict(self, member: str) -> Call:
+        """Raises ArtefactError where it cannot be loaded."""
+        ...
+
+    def explain(self, member: str) -> Call:
+        """Of one of EXPLAINERS."""
+        ...
+
+
+class PerModel:
+    """A runner process for each family of members."""
+
+    def __init__(self, service: Any, version: str) -> None:
+        self._service = service
+        self._version = version
+
+    def predict(self, member: str) -> Call:
+        return _remote(self._service, *HOSTS[member], self._version)
+
+    def explain(self, member: str) -> Call:
+        return _remote(self._service, *EXPLAINERS[member], self._version)
+
+
+class Combined:
+    """One runner process; what is asked of several members at the same time is one call."""
+
+    def __init__(self, service: Any, version: str) -> None:
+        self._service = service
+        self._version = version
+        self._together = Together(sender(lambda: service.combined.to_async.predict, version))
+
+    def predict(self, member: str) -> Call:
+        return self._together.call(member)
+
+    def explain(self, member: str) -> Call:
+        return _remote(self._service, COMBINED, EXPLAINERS[member][1], self._version)
+
+
+class Embedded:
+    """No process but the gateway's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._members = EmbeddedMembers(folder)
+        self._together = Together(self._members.send)
+
+    def predict(self, member: str) -> Call:
+        self._members.load(member)
+        return self._together.call(member)
+
+    def explain(self, member: str) -> Call:
+        return self._members.call(member, EXPLAINERS[member][1])
+
+
+def host_of(service: Any, folder: Path, version: str) -> Host:
+    """Where the set of that version in ``folder`` is answered, as the service is laid out."""
+    if service.layout.name == "embedded":
+        return Embedded(folder)
+    return Combined(service, version) if service.layout.name == "combined" else PerModel(service, version)
+
+
+def call_of(spec: MemberSpec, folder: Path, host: Host) -> Call:
+    """A call to a member of the set in ``folder``; raises ArtefactError where nothing serves it, in any layout."""
     if spec.in_process:
         return local_call(folder, spec.name)
     if spec.name not in HOSTS:
         raise ArtefactError(f"no runner of this version serves the member {spec.name!r}; served: {', '.join(HOSTS)}")
-    return _remote(service, *HOSTS[spec.name], version)
+    return host.predict(spec.name)
 
 
-def explainers_of(service: Any, model_set: ModelSet, timeout: float) -> dict[str, Explainer]:
+def explainers_of(host: Host, model_set: ModelSet, timeout: float) -> dict[str, Explainer]:
     """Explainers of those members that have one."""
-    return {
-        name: explainer(name, _remote(service, *EXPLAINERS[name], model_set.version), timeout)
-        for name in model_set.names
-        if name in EXPLAINERS
-    }
+    return {name: explainer(name, host.explain(name), timeout) for name in model_set.names if name in EXPLAINERS}
 
 
 def services_of(service: Any) -> dict[str, tuple[str, ...]]:
     """Names of the runner services, as their processes carry them, and the members that each serves."""
+    if service.layout.name == "embedded":
+        return {}
+    if service.layout.name == "combined":
+        return {type(service).combined.on.name: MEMBERS}
     served: dict[str, tuple[str, ...]] = {}
     for name, (runner, _) in HOSTS.items():
         process = getattr(type(service), runner).on.name

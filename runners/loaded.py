@@ -11,7 +11,7 @@ from typing import Any, Final
 from contracts import Explainer, ModelSet
 from errors import ArtefactError
 from runners.coalesce import CoalescingRunner, Limits
-from runners.hosts import call_of, explainers_of
+from runners.hosts import call_of, explainers_of, host_of
 from runners.metrics import RunnerMetrics
 from runners.model_set import load_model_set
 
@@ -45,15 +45,16 @@ def load_set(service: Any, folder: Path, limits: Limits) -> LoadedSet:
     model_set = checked_model_set(folder)
     runners = {
         spec.name: CoalescingRunner(
+    host = host_of(service, folder, model_set.version)
             spec,
             model_set.grid,
-            call_of(service, spec, folder, model_set.version),
+            call_of(spec, folder, host),
             limits,
             RunnerMetrics(spec.name),
         )
         for spec in model_set.members
     }
-    return LoadedSet(model_set, runners, explainers_of(service, model_set, limits.timeout))
+    return LoadedSet(model_set, runners, explainers_of(host, model_set, limits.timeout))
 
 
 def checked_model_set(folder: Path) -> ModelSet:

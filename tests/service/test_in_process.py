@@ -30,6 +30,8 @@ from tests.runners.tiny import GRID, KINDS, MEMBERS, write_manifest, write_model
 from training.members import MEMBERS as PUBLISHED
 
 PROCESSES = tuple(MEMBERS)
+NOWHERE: Any = None
+"""The host of members that need none."""
 LOCAL = {"har": ("linear", "tabular"), "garch": ("garch", "flat"), "fhs": ("garch", "flat")}
 
 
@@ -82,7 +84,7 @@ class World:
 
     def _call(self, folder: Path, spec: MemberSpec) -> Any:
         if spec.in_process:
-            return call_of(None, spec, folder, self.model_set.version)
+            return call_of(spec, folder, NOWHERE)
         loaded = load_member(spec, read_member(folder, spec.name)[1], folder / spec.file)
 
         async def call(rows: Floats32) -> Floats:
@@ -211,7 +213,7 @@ def test_every_published_member_has_a_host():
 def test_a_member_that_nobody_serves_is_refused_at_start():
     spec = MemberSpec("gru", "1", "gru.onnx", "sha256:0", "onnx", "flat", 3)
     with pytest.raises(Exception, match="no runner of this version serves the member 'gru'"):
-        call_of(None, spec, Path(), "1")
+        call_of(spec, Path(), NOWHERE)
 
 
 def test_the_manifest_says_what_parameters_were_fitted_to(with_har: Path):
