@@ -704,6 +704,10 @@ class ModelsStatusReport(Body):
 
     models_version: str
     """Version of the set that new requests are answered with."""
+    layout: Literal["per_model", "combined", "embedded"]
+    """Where the models run: in a process each, together in one, or in the gateway's own (RUNNER_LAYOUT)."""
+    layout_reason: str
+    """Why there."""
     members: list[MemberStatus]
     """In published order."""
 
