@@ -127,7 +127,7 @@ async def _subjects(
             stand_ins = [name for name in model_set.stand_ins if name not in members]
             members |= await _ask_runners(stand_ins, bars, matrix, ports.runners)
         _require_an_answer(members)
-        found = await _corrections(kind, bars, list(answered(members)), request.weights, ports, model_set)
+        found = await _corrections(kind, bars, ports, model_set)
         correction = stacked([each or no_correction(model_set.grid) for each in found])
         spread = distribution(model_set, kind, members, matrix, request.weights, correction)
         alone = each_alone(model_set, kind, members, matrix)
@@ -147,15 +147,10 @@ async def _subjects(
 
 
 async def _corrections(
-    kind: str,
-    series: Sequence[Bars],
-    names: Sequence[str],
-    weights: Mapping[str, float] | None,
-    ports: Ports,
-    model_set: ModelSet,
+    kind: str, series: Sequence[Bars], ports: Ports, model_set: ModelSet
 ) -> list[Correction | None]:
-    """What each series' own recent outcomes say about the forecasts of these members."""
-    asked = (correction_of(bars, kind, names, weights, ports.runners, model_set, ports.corrections) for bars in series)
+    """What each series' own recent outcomes say about its forecasts."""
+    asked = (correction_of(bars, kind, ports.runners, model_set, ports.corrections) for bars in series)
     return list(await asyncio.gather(*asked))
 
 

@@ -12,7 +12,7 @@ from backtest.diagnostics import Diagnostics, chosen_diagnostics, diagnose, pool
 from backtest.measure import Scored, chosen, pooled, score_forecasts
 from backtest.splits import Window
 from contracts import AssetClass, Floats, Ints, ModelSet
-from training.evidence import References, forecasts_at, weighted_only
+from training.evidence import References, forecasts_at, weighted_for
 from training.fans import Fan, sample_fans
 from training.history import History
 from training.predictions import Predict
@@ -44,8 +44,8 @@ def evaluate_symbol(
     rows = np.flatnonzero(inside.any(axis=1))
     if not rows.size:
         return None
-    answers = weighted_only(history, predict(history.matrix), model_set)
-    spread = forecasts_at(history, rows, answers, model_set)
+    answers = predict(history.matrix)
+    spread = forecasts_at(history, rows, answers, model_set, weighted_for(history, model_set))
     surfaces = spread.surfaces[:, horizons - 1]
     outcomes = np.where(inside[rows], history.returns[rows][:, horizons - 1], np.nan)
     compared = dict(references(history, rows, horizons))
