@@ -1,5 +1,5 @@
 # Needs make, a C library, and Python 3.11 or 3.12 (another one: make PYTHON=/path/to/python3.11 ...).
-# Packages go into .venv (serving, no torch) and .venv-dev (tests, linters, training); state into .deepfinance.
+# Packages go into .venv (serving, no torch), .venv-dev (tests, linters, training), .venv-bench; state into .deepfinance.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -8,6 +8,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 DEV := .venv-dev
+BENCH := .venv-bench
 PYTHON ?=
 ARGS ?=
 PIP_ARGS ?=
@@ -16,7 +17,7 @@ export BENTOML_DO_NOT_TRACK := True
 # set on some machines, it makes every start compile every package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve test lint format train rollback evaluate bento
+.PHONY: help serve test lint format train rollback evaluate bench bento
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -45,13 +46,17 @@ rollback: $(DEV)/.ready ## Serve the previous model set again from the next star
 evaluate: $(DEV)/.ready ## Evaluate the published model set; ARGS="--data-dir D --start A --end B ..."
 	@$(DEV)/bin/python -m training.evaluate $(ARGS)
 
+bench: $(BENCH)/.ready ## Benchmark against reference peers, about ten minutes; ARGS=--quick for two
+	@$(BENCH)/bin/python -m bench.run $(ARGS)
+
 bento: $(VENV)/.ready ## Build the Bento
 	@$(VENV)/bin/bentoml build
 
 $(VENV)/.ready: requirements/serving.txt
 $(DEV)/.ready: requirements/dev.txt
+$(BENCH)/.ready: requirements/bench.txt
 
-$(VENV)/.ready $(DEV)/.ready:
+$(VENV)/.ready $(DEV)/.ready $(BENCH)/.ready:
 	@python="$(PYTHON)"; for candidate in python3.11 python3.12 python3; do \
 	  [ -n "$$python" ] || ! $$candidate -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
 	    2>/dev/null || python=$$candidate; \

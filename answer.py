@@ -23,11 +23,13 @@ from contracts import (
     ForecastRequest,
     Instrument,
     MemberAnswer,
+    MemberEvent,
+    MemberSpec,
     ModelSet,
     PathStep,
 )
 from ensemble.confidence import data_quality, historical_skill, model_agreement, regime_typicality
-from ensemble.distribution import Distribution
+from ensemble.distribution import Distribution, MemberFailure
 from ensemble.surface import at_level
 from features.spec import BARS_NEEDED
 
@@ -90,10 +92,10 @@ def answer(
         members=_members(request, price, subject, model_set),
         confidence_breakdown=_breakdown(subject, step, evidence, model_set, calendar),
         evidence=evidence,
-        data=_data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now)),
+        data=data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now), now),
         models_version=model_set.version,
-        degraded=tuple(spread.failures),
-        notes=_notes(request, evidence, direction, subject, model_set),
+        degraded=(*spread.failures, *(f"source:{name}" for name in bars.skipped)),
+        notes=(*_notes(request, evidence, direction, subject, model_set), *_source_notes(bars, now)),
     )
 
 
@@ -118,11 +120,10 @@ def _members(request: ForecastRequest, price: float, subject: Subject, model_set
     spread = subject.spread
     column = int(np.searchsorted(model_set.grid.horizons, request.horizon, side="right")) - 1
     weights = dict(zip(spread.members, spread.weights[:, column], strict=True))
-    middle = spread.levels.index(0.5)
     answers = []
     for spec in model_set.members:
         if spec.name in spread.members:
-            target = price * float(np.exp(subject.own[spec.name][request.horizon - 1, middle]))
+            target = _own_target(price, request.horizon, subject.own[spec.name], spread.levels)
             weight, note = float(weights[spec.name]), POOLED if spec.kind == "garch" else None
             answers.append(MemberAnswer(spec.name, spec.version, weight, target, "ok", note=note))
         elif spec.name in spread.failures:
@@ -131,6 +132,24 @@ def _members(request: ForecastRequest, price: float, subject: Subject, model_set
         elif (request.models is None or spec.name in request.models) and not spec.fits(subject.bars.has_ranges):
             answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "left_out", NEEDS_RANGES))
     return tuple(answers)
+
+
+def member_event(
+    request: ForecastRequest,
+    price: float,
+    spec: MemberSpec,
+    outcome: Floats | MemberFailure,
+    levels: Sequence[float],
+) -> MemberEvent:
+    """What can be said of one member before the others have answered; ``outcome`` is its own (n_steps, n_levels)
+    surface. The target is the one that the forecast will show for it."""
+    if isinstance(outcome, MemberFailure):
+        return MemberEvent(spec.name, spec.version, "failed", None, outcome.reason)
+    return MemberEvent(spec.name, spec.version, "ok", _own_target(price, request.horizon, outcome, levels))
+
+
+def _own_target(price: float, horizon: int, surface: Floats, levels: Sequence[float]) -> float:
+    return price * float(np.exp(surface[horizon - 1, levels.index(0.5)]))
 
 
 def _evidence(request: ForecastRequest, subject: Subject, model_set: ModelSet) -> Evidence:
@@ -213,10 +232,34 @@ def _breakdown(
     )
 
 
-def _data_report(bars: Bars, last_session: date) -> DataReport:
+def data_report(bars: Bars, last_session: date, now: datetime) -> DataReport:
+    """What is told of the bars; ``last_session`` is the newest that has closed at ``now``."""
     last_bar = _day(bars, -1)
-    dropped = tuple(issue for issue in bars.issues if issue.problem.startswith("dropped:"))
-    return DataReport(bars.provider, last_bar, last_bar < last_session, len(bars), bars.fingerprint, dropped)
+    return DataReport(
+        provider=bars.provider,
+        last_bar=last_bar,
+        stale=last_bar < last_session or bars.is_last_good,
+        bars=len(bars),
+        fingerprint=bars.fingerprint,
+        dropped=tuple(issue for issue in bars.issues if issue.problem.startswith("dropped:")),
+        age_seconds=_age(bars, now),
+        suspicious=tuple(issue for issue in bars.issues if issue.problem.startswith("kept:")),
+    )
+
+
+def _age(bars: Bars, now: datetime) -> float | None:
+    return None if bars.fetched_at is None else max(0.0, (now - bars.fetched_at).total_seconds())
+
+
+def _source_notes(bars: Bars, now: datetime) -> tuple[str, ...]:
+    """Which data source failed, and what that means for the prices used."""
+    missing = " and ".join(bars.skipped)
+    if bars.is_last_good:
+        age = (_age(bars, now) or 0.0) / 60
+        return (f"Prices are the last good ones of {bars.provider}, {age:.0f} min old: no answer now from {missing}.",)
+    if bars.skipped:
+        return (f"No answer now from {missing}: the prices are those of {bars.provider} and end on {_day(bars, -1)}.",)
+    return ()
 
 
 def _notes(

@@ -63,6 +63,10 @@ class Bars:
     ``times``, ``close`` and, where the source has them, ``open``, ``high``, ``low``, ``adj_close``,
     ``volume`` all have shape (n_bars,). Prices are positive and finite; volume is not negative.
     ``adj_close`` is adjusted for splits and dividends. Build through ``market.quality.checked_bars``.
+
+    ``fetched_at`` (aware, UTC) is when a source behind a network gave them. ``skipped`` names the sources that come
+    before ``provider`` and could not tell; where it names ``provider`` itself, these are its last good bars, which it
+    cannot renew now. Neither is part of ``fingerprint``.
     """
 
     symbol: str
@@ -77,6 +81,8 @@ class Bars:
     volume: Floats | None = None
     issues: tuple[BarIssue, ...] = ()
     fingerprint: str = ""
+    fetched_at: datetime | None = None
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("times", "close", "open", "high", "low", "adj_close", "volume"):
@@ -93,6 +99,11 @@ class Bars:
     def total_return_close(self) -> Floats:
         """(n_bars,) the closes that returns are taken from: adjusted where the source adjusts, else as traded."""
         return self.close if self.adj_close is None else self.adj_close
+
+    @property
+    def is_last_good(self) -> bool:
+        """Whether the source that gave them cannot renew them now."""
+        return self.provider in self.skipped
 
     @property
     def has_ranges(self) -> bool:
@@ -135,6 +146,24 @@ class FeatureMatrix:
         """The same for the rows at these positions."""
         ranges = None if self.ranges is None else self.ranges[rows]
         return FeatureMatrix(self.tabular[rows], self.windows[rows], self.sigma[rows], self.regime[rows], ranges)
+
+    def row(self, index: int) -> FeatureMatrix:
+        """One row, copied: it keeps no other alive."""
+        return self.take(np.array([index]))
+
+    @staticmethod
+    def joined(parts: Sequence[FeatureMatrix]) -> FeatureMatrix:
+        """The rows of all parts, in order; all parts have ranges or none has."""
+        if len(parts) == 1:
+            return parts[0]
+        ranges = [part.ranges for part in parts if part.ranges is not None]
+        return FeatureMatrix(
+            np.concatenate([part.tabular for part in parts]),
+            np.concatenate([part.windows for part in parts]),
+            np.concatenate([part.sigma for part in parts]),
+            np.concatenate([part.regime for part in parts]),
+            np.concatenate(ranges) if ranges else None,
+        )
 
     def rows_for(self, takes: MemberInput) -> Floats32:
         """(n_rows, row_width) as a member takes them; ``tabular`` comes first in all three."""
@@ -344,6 +373,17 @@ class MemberAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberEvent:
+    """One member's own answer, as soon as it is there; its weight is known once all have answered."""
+
+    model: str
+    version: str
+    status: Literal["ok", "failed"]
+    price_target: float | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConfidenceBreakdown:
     """Four fractions, 1 is best; definitions in ensemble/confidence.py. They explain, they do not enter ``confidence``.
 
@@ -380,12 +420,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
+    """``stale``: a newer session has closed, or the source cannot renew these bars now. ``age_seconds`` since a live
+    source gave them, None for bars that no live source gave. ``suspicious`` bars look odd and were kept."""
+
     provider: str
     last_bar: date
     stale: bool
     bars: int
     fingerprint: str
     dropped: tuple[BarIssue, ...] = ()
+    age_seconds: float | None = None
+    suspicious: tuple[BarIssue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,10 +535,31 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
+    """``open``: it failed and is left alone for a while; ``half_open``: being tried again."""
+
     name: str
-    state: Literal["ok", "failing", "unused"]
+    state: Literal["ok", "failing", "open", "half_open", "unused"]
     latency_ms: float | None
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartHealth:
+    """How a part that the service can do without (cache, database) took its last question, and how long it took."""
+
+    name: str
+    state: str
+    latency_ms: float | None
+    detail: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Every state but ``failing`` means that it answers: ``memory``, ``redis``, ``sqlite``, ``ok``."""
+        return self.state != "failing"
+
+
+HealthProbe = Callable[[], Awaitable[PartHealth]]
+"""Answers within a second or is given up; raising counts as failing."""
 
 
 class MarketData(Protocol):
@@ -506,6 +572,8 @@ class MarketData(Protocol):
     def symbols(self) -> Sequence[str]: ...
 
     async def health(self) -> Sequence[SourceHealth]: ...
+
+    async def close(self) -> None: ...
 
 
 class Calendar(Protocol):

@@ -2,8 +2,11 @@
 
 DeepFinanceError
 ├── InvalidRequest          422  a field is wrong; ``details`` name it
+│   ├── ModelSetRefused     422  the published model set cannot be served; the one in use stays
 │   ├── MalformedBody       400  not JSON
-│   └── PayloadTooLarge     413
+│   ├── PayloadTooLarge     413
+│   ├── UriTooLong          414
+│   └── HeadersTooLarge     431
 ├── Unauthorized            401
 ├── Forbidden               403
 ├── NotFound                404
@@ -11,10 +14,12 @@ DeepFinanceError
 │   └── UnknownModel        404
 ├── MethodNotAllowed        405
 ├── UnsupportedMediaType    415
+├── RateLimited             429  with ``retry_after`` seconds
 ├── UnusableSeries          422  the symbol exists but its bars cannot carry a forecast
 ├── Unavailable             503  with ``retry_after`` seconds
 │   ├── SourceUnavailable   503  no data source could answer
-│   └── RunnerUnavailable   503  a model runner could not answer
+│   ├── RunnerUnavailable   503  a model runner could not answer
+│   └── HistoryUnavailable  503  the database of forecasts is away; forecasts go on
 ├── Timeout                 504
 └── ConfigurationError      stops the start; never reaches a caller
     └── ArtefactError       a model set that does not fit the code or its own manifest
@@ -54,12 +59,24 @@ class InvalidRequest(DeepFinanceError):
     code, status = "invalid_request", 422
 
 
+class ModelSetRefused(InvalidRequest):
+    code = "model_set_refused"
+
+
 class MalformedBody(InvalidRequest):
     code, status = "malformed_body", 400
 
 
 class PayloadTooLarge(InvalidRequest):
     code, status = "payload_too_large", 413
+
+
+class UriTooLong(InvalidRequest):
+    code, status = "uri_too_long", 414
+
+
+class HeadersTooLarge(InvalidRequest):
+    code, status = "headers_too_large", 431
 
 
 class Unauthorized(DeepFinanceError):
@@ -90,6 +107,16 @@ class UnsupportedMediaType(DeepFinanceError):
     code, status = "unsupported_media_type", 415
 
 
+class RateLimited(DeepFinanceError):
+    """Too much was asked for; ``retry_after`` is the number of seconds after which asking again makes sense."""
+
+    code, status = "rate_limited", 429
+
+    def __init__(self, message: str, details: Sequence[ErrorDetail] = (), *, retry_after: int = 1) -> None:
+        super().__init__(message, details)
+        self.retry_after = retry_after
+
+
 class UnusableSeries(DeepFinanceError):
     code, status = "unusable_series", 422
 
@@ -110,6 +137,10 @@ class SourceUnavailable(Unavailable):
 
 class RunnerUnavailable(Unavailable):
     code = "runner_unavailable"
+
+
+class HistoryUnavailable(Unavailable):
+    code = "history_unavailable"
 
 
 class Timeout(DeepFinanceError):

@@ -9,82 +9,287 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import count
-from typing import Any
+from typing import Literal
 
-from contracts import AssetClass, Bars, Forecast, ForecastRequest, Instrument, MemberSpec, ModelSet, kind_of
-from errors import DeepFinanceError
-from gateway.backend import Catalogue
+from contracts import (
+    Bars,
+    Forecast,
+    ForecastRequest,
+    HealthProbe,
+    Instrument,
+    ModelSet,
+    PartHealth,
+    Timeframe,
+)
+from errors import DeepFinanceError, HistoryUnavailable, Unavailable, UnknownSymbol
+from forecast_cache import ForecastCache
+from gateway.answers import Answer, computed, member_events
+from gateway.backend import Catalogue, SeriesState
+from gateway.measurements import ForecastMetrics
+from gateway.model_reports import models_report
+from gateway.operations_reports import (
+    MemberStatus,
+    ModelsStatusReport,
+    ReloadReport,
+    WarmupReport,
+    WarmupStep,
+)
+from gateway.option_routes import OptionDesk
 from gateway.reports import (
+    CacheCheck,
+    DatabaseCheck,
     HealthChecks,
     HealthFacts,
-    MemberReport,
     ModelsReport,
     RunnerCheck,
     SourceCheck,
     SymbolDetail,
 )
+from gateway.risk_schemas import RiskBackend
 from gateway.scoreboard import ScoreboardReport, scoreboard_report
-from pipeline import Ports, forecast_many
+from offload import Offload
+from pipeline import Outcome, Ports, Told, forecast_many
+from records import History, HistoryPage, HistoryQuery, LiveScores, ScoreQuery
 from runners.coalesce import CoalescingRunner
+from runners.lifeline import Lifelines
 from runners.probe import Probe, Prober
+from serving import Keeper, Serving, Sets
 
 log = logging.getLogger("deepfinance.service")
 
 PATIENCE_WITH_RUNNERS = 10.0
 """Seconds after start during which ready means that every model answers; later one is enough."""
 
-CLOSES = kind_of(AssetClass.EQUITY, has_ranges=False)
+PROBE_WITHIN = 1.0
+"""Seconds that a part has to say how it does."""
+
+FORECAST = "forecast"
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """Who does what is not a forecast, and the process that they share for what is heavy."""
+
+    options: OptionDesk
+    risk: RiskBackend
+    offload: Offload
 
 
 class Forecaster:
-    """Belongs to one event loop."""
+    """Belongs to one event loop. ``probes`` are keyed by ``cache`` and ``database``; ``processes`` says which members
+    each runner process serves; ``latest`` is the price last paid, where a source says it."""
 
-    def __init__(self, ports: Ports, runners: Mapping[str, CoalescingRunner], model_set: ModelSet) -> None:
-        self._ports = ports
-        self._runners = runners
-        self._prober = Prober(runners)
-        self._model_set = model_set
-        self._catalogue = Catalogue(model_set.names)
+    def __init__(
+        self,
+        ports: Ports,
+        runners: Mapping[str, CoalescingRunner],
+        model_set: ModelSet,
+        cache: ForecastCache | None = None,
+        history: History | None = None,
+        *,
+        probes: Mapping[str, HealthProbe] | None = None,
+        sets: Sets | None = None,
+        processes: Mapping[str, Sequence[str]] | None = None,
+        metrics: ForecastMetrics | None = None,
+        latest: Callable[[str, Timeframe], float | None] = lambda symbol, timeframe: None,
+    ) -> None:
+        self._keeper = Keeper(Serving.of(ports, runners, model_set), sets, self._try_forecast)
+        self._history = history
+        self._cache = cache
+        self._probes = probes or {}
+        self._metrics = metrics
+        self._latest = latest
+        self._processes = processes or {}
         self._started_at = time.monotonic()
-        self._warm = False
+        self._worked_after: dict[str, float] = {}
+        self._attempts = 0
+        self._jobs: list[asyncio.Task[None]] = []
+        self._desks: Desks | None = None
+        if metrics is not None:
+            metrics.serves(model_set.version)
+            self._keeper.on_change(metrics.serves)
+
+    def open(self, desks: Desks) -> None:
+        """The desks may ask for forecasts, so they come after the forecaster."""
+        self._desks = desks
+
+    @property
+    def options(self) -> OptionDesk:
+        return self._opened().options
+
+    @property
+    def risk(self) -> RiskBackend:
+        return self._opened().risk
+
+    def _opened(self) -> Desks:
+        if self._desks is None:
+            raise Unavailable("this service computes forecasts alone")
+        return self._desks
+
+    @property
+    def _serving(self) -> Serving:
+        return self._keeper.now
+
+    @property
+    def _ports(self) -> Ports:
+        return self._serving.ports
+
+    @property
+    def _runners(self) -> Mapping[str, CoalescingRunner]:
+        return self._serving.runners
+
+    @property
+    def _model_set(self) -> ModelSet:
+        return self._serving.model_set
+
+    @property
+    def _prober(self) -> Prober:
+        return self._serving.prober
+
+    @property
+    def _warm(self) -> bool:
+        return FORECAST in self._worked_after
 
     def catalogue(self) -> Catalogue:
-        return self._catalogue
+        return self._serving.catalogue
 
-    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
-        return await forecast_many(requests, ports=self._ports, model_set=self._model_set, now=datetime.now(UTC))
+    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Answer | DeepFinanceError]:
+        serving = self._serving
+        compute = partial(self._forecast_with, serving)
+        if self._cache is None:
+            return [computed(outcome) for outcome in await compute(requests)]
+        return await self._cache.answers(requests, serving.model_set, compute)
+
+    async def predict_watched(self, request: ForecastRequest, told: Told) -> Answer:
+        serving = self._serving
+        computes = False
+
+        async def compute(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+            nonlocal computes
+            computes = True
+            return self._noted([await serving.watched(request, told)])
+
+        if self._cache is None:
+            answer = computed((await compute([request]))[0])
+        else:
+            (answer,) = await self._cache.answers([request], serving.model_set, compute)
+        if isinstance(answer, DeepFinanceError):
+            raise answer
+        if not computes:
+            for event in member_events(answer):
+                told(event)
+        return answer
+
+    async def series_state(self, symbol: str, timeframe: Timeframe) -> SeriesState:
+        bars = await self._ports.market.bars(symbol, timeframe)
+        return SeriesState(bars.fingerprint, self._model_set.version, self._latest(symbol, timeframe))
+
+    async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+        """One forecast or error per request, in order, computed now and kept in the history."""
+        return await self._forecast_with(self._serving, requests)
+
+    async def forecast_aside(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+        """The same for whoever works something else out of it: neither counted nor kept."""
+        serving, now = self._serving, datetime.now(UTC)
+        return await forecast_many(requests, ports=serving.ports, model_set=serving.model_set, now=now)
+
+    async def _forecast_with(self, serving: Serving, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+        return self._noted(await serving.gathering.forecast(requests))
+
+    def _noted(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Count what was computed, and keep it in the history."""
+        now = datetime.now(UTC)
+        for outcome in outcomes:
+            if self._metrics is not None:
+                self._metrics.count(outcome)
+            if self._history is not None and isinstance(outcome, Forecast):
+                self._history.record(outcome, now)
+        return outcomes
 
     async def health(self) -> HealthFacts:
-        probes, sources = await asyncio.gather(self._prober.probes(), self._ports.market.health())
+        probes, sources, cache, database = await asyncio.gather(
+            self._prober.probes(), self._source_checks(), self._part("cache"), self._part("database")
+        )
         return HealthFacts(
             checks=HealthChecks(
                 runners=[_runner_check(probe) for probe in probes],
-                sources=[
-                    SourceCheck(name=it.name, state=it.state, latency_ms=it.latency_ms, detail=it.detail)
-                    for it in sources
-                ],
+                sources=sources,
+                cache=cache and CacheCheck.model_validate(_checked(cache)),
+                database=database and DatabaseCheck.model_validate(_checked(database)),
             ),
             models_version=self._model_set.version,
             uptime_seconds=time.monotonic() - self._started_at,
         )
 
+    async def _source_checks(self) -> list[SourceCheck]:
+        try:
+            found = await asyncio.wait_for(self._ports.market.health(), PROBE_WITHIN)
+        except Exception as error:
+            log.warning("the sources cannot say how they do: %r", error)
+            return [SourceCheck(name="sources", state="failing", latency_ms=None, detail="no answer from the sources")]
+        return [SourceCheck(name=it.name, state=it.state, latency_ms=it.latency_ms, detail=it.detail) for it in found]
+
+    async def _part(self, name: str) -> PartHealth | None:
+        if name not in self._probes:
+            return None
+        try:
+            return await asyncio.wait_for(self._probes[name](), PROBE_WITHIN)
+        except TimeoutError:
+            return PartHealth(name, "failing", None, f"no answer within {PROBE_WITHIN:g} s")
+        except Exception as error:
+            log.warning("the probe of the %s failed: %r", name, error)
+            return PartHealth(name, "failing", None, "the probe failed")
+
     def models(self) -> ModelsReport:
-        published = self._model_set
-        return ModelsReport(
-            models_version=published.version,
-            feature_fingerprint=_part(published.manifest, "features")["fingerprint"],
-            timeframes=list(self._catalogue.timeframes),
-            horizons=list(published.grid.horizons),
-            quantile_levels=list(published.grid.levels),
-            members=[self._member_report(spec) for spec in published.members],
-            scores=_part(published.manifest, "scores"),
+        return models_report(self._model_set, self.catalogue().timeframes)
+
+    def models_status(self) -> ModelsStatusReport:
+        return ModelsStatusReport(
+            models_version=self._model_set.version,
+            members=[_member_status(runner) for runner in self._runners.values()],
         )
+
+    def warmup(self) -> WarmupReport:
+        steps = [*self._model_set.names, FORECAST]
+        return WarmupReport(
+            ready=self._warm,
+            attempts=self._attempts,
+            steps=[
+                WarmupStep(name=name, ready=name in self._worked_after, seconds=self._worked_after.get(name))
+                for name in steps
+            ],
+        )
+
+    async def reload(self) -> ReloadReport:
+        done = await self._keeper.reload()
+        return ReloadReport(
+            status=done.status,
+            models_version=done.version,
+            previous_version=done.previous,
+            seconds=done.seconds,
+        )
+
+    def on_reloaded(self, callback: Callable[[str], None]) -> None:
+        """Call back with the version whenever another model set has taken its place."""
+        self._keeper.on_change(callback)
 
     def scoreboard(self) -> ScoreboardReport:
         return scoreboard_report(self._model_set.manifest)
+
+    async def history(self, query: HistoryQuery) -> HistoryPage:
+        page = await self._kept_history().page(query)
+        if not page.entries and query.after is None:
+            await self._require_known(query.symbol)
+        return page
+
+    async def live_scores(self, query: ScoreQuery) -> LiveScores:
+        version = query.models_version or self._model_set.version
+        return LiveScores(version, await self._kept_history().scores(replace(query, models_version=version)))
 
     def symbols(self) -> Sequence[Instrument]:
         return [self._ports.market.instrument(symbol) for symbol in self._ports.market.symbols()]
@@ -108,20 +313,41 @@ class Forecaster:
         )
 
     async def warm_up(self) -> None:
-        """Forecast something for real, again and again until it works; then ``is_ready`` may say yes."""
+        """Begin to keep forecasts, and forecast something for real, again and again until it works; then ``is_ready``
+        may say yes."""
+        if self._history is not None:
+            await self._history.start()
         for attempt in count():
             if await self._try_out():
                 break
             await asyncio.sleep(min(0.1 * 1.5**attempt, 2.0))
-        self._warm = True
+        self._worked(FORECAST)
+        if self._metrics is not None:
+            self._metrics.ready(True)
         log.info("ready after %.1f s", time.monotonic() - self._started_at)
 
     async def is_ready(self) -> bool:
         """Whether requests can be answered now; takes a second at most, however many runners are away."""
         return self._warm and any(probe.ok for probe in await self._prober.probes())
 
+    def start(self) -> None:
+        """Begin what goes on beside the requests: warm up, watch the runners, follow other workers' reloads."""
+        lifelines = Lifelines(self._processes, lambda process: self._keeper.lost(self._processes[process]))
+        jobs = (self.warm_up(), lifelines.watch(), self._keeper.follow())
+        self._jobs = [asyncio.get_running_loop().create_task(job) for job in jobs]
+
     async def close(self) -> None:
-        await asyncio.gather(*(runner.close() for runner in self._runners.values()))
+        for job in self._jobs:
+            job.cancel()
+        if self._metrics is not None:
+            self._metrics.ready(False)
+        if self._cache is not None:
+            await self._cache.close()
+        await asyncio.gather(self._ports.market.close(), self._keeper.close())
+        if self._desks is not None:
+            await self._desks.offload.close()
+        if self._history is not None:
+            await self._history.close()
 
     async def _try_out(self) -> bool:
         try:
@@ -131,30 +357,41 @@ class Forecaster:
             return False
 
     async def _forecast_works(self) -> bool:
+        self._attempts += 1
         probes = await self._prober.probes()
+        for probe in probes:
+            if probe.ok:
+                self._worked(probe.name)
         patient = time.monotonic() - self._started_at < PATIENCE_WITH_RUNNERS
         if not (all if patient else any)(probe.ok for probe in probes):
             return False
-        symbols = self._ports.market.symbols()
-        if not symbols:
-            return True
-        (outcome,) = await self.predict([ForecastRequest(symbols[0])])
-        return isinstance(outcome, Forecast)
+        return not isinstance(await self._try_forecast(self._serving), DeepFinanceError)
 
-    def _member_report(self, spec: MemberSpec) -> MemberReport:
-        published = self._model_set
-        at = published.names.index(spec.name)
-        weights = {kind: each.weights[at].tolist() for kind, each in published.calibration.items()}
-        return MemberReport(
-            name=spec.name,
-            version=spec.version,
-            kind=spec.kind,
-            sha256=spec.sha256.removeprefix("sha256:"),
-            weights=weights[CLOSES],
-            weights_by_kind=weights,
-            training_window=_part(published.manifest, "windows").get("training"),
-            scores=_part(_part(published.manifest, "scores"), spec.name),
-        )
+    async def _try_forecast(self, serving: Serving) -> Forecast | DeepFinanceError | None:
+        """A real forecast that nobody asked for; None where no symbol is known beforehand."""
+        symbols = serving.ports.market.symbols()
+        if not symbols:
+            return None
+        requests, now = [ForecastRequest(symbols[0])], datetime.now(UTC)
+        (outcome,) = await forecast_many(requests, ports=serving.ports, model_set=serving.model_set, now=now)
+        return outcome
+
+    def _worked(self, step: str) -> None:
+        self._worked_after.setdefault(step, time.monotonic() - self._started_at)
+
+    def _kept_history(self) -> History:
+        if self._history is None:
+            raise HistoryUnavailable("this service keeps no history")
+        return self._history
+
+    async def _require_known(self, symbol: str) -> None:
+        """Raises UnknownSymbol where every source answers that it knows no such thing."""
+        try:
+            await self._ports.market.bars(symbol, "1d")
+        except UnknownSymbol:
+            raise
+        except DeepFinanceError as error:
+            log.debug("cannot tell whether %s is known: %s", symbol, error.message)
 
 
 def _runner_check(probe: Probe) -> RunnerCheck:
@@ -167,8 +404,29 @@ def _runner_check(probe: Probe) -> RunnerCheck:
     )
 
 
-def _part(manifest: Mapping[str, Any], name: str) -> Any:
-    return manifest.get(name) or {}
+def _checked(part: PartHealth) -> dict[str, object]:
+    return {"state": part.state, "latency_ms": part.latency_ms, "detail": part.detail}
+
+
+def _member_status(runner: CoalescingRunner) -> MemberStatus:
+    counters = runner.counters
+    state: Literal["ok", "away", "unused"] = "away" if runner.is_away else "ok" if counters.calls else "unused"
+    return MemberStatus(
+        name=runner.spec.name,
+        version=runner.spec.version,
+        where="gateway" if runner.spec.in_process else "runner",
+        state=state,
+        circuit="open" if runner.is_away else "closed",
+        latency_ms=None if counters.last_latency is None else counters.last_latency * 1000,
+        calls=counters.calls,
+        rows=counters.rows,
+        largest_call=counters.largest_call,
+        shared_rows=counters.shared_rows,
+        failures=counters.failures,
+        refused=counters.refused,
+        queued_rows=runner.queued_rows,
+        last_error=counters.last_error,
+    )
 
 
 def _day(bars: Bars, index: int) -> date:

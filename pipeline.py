@@ -7,11 +7,11 @@ Rows never mix, so an answer is the same whether it was asked for alone or among
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from answer import NEEDS_RANGES, Subject, answer
+from answer import NEEDS_RANGES, Subject, answer, member_event
 from contracts import (
     Bars,
     Calendar,
@@ -21,6 +21,7 @@ from contracts import (
     Forecast,
     ForecastRequest,
     MarketData,
+    MemberEvent,
     MemberRunner,
     ModelSet,
     Timeframe,
@@ -31,28 +32,35 @@ from ensemble.distribution import MemberFailure, answered, distribution, each_al
 from ensemble.online import Correction, no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from explanation import explanation_of
-from features.build import check_usable, latest_inputs
+from inputs import InputMemory
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the pipeline needs from outside. ``runners`` and ``explainers`` are keyed by member name; ``corrections``
-    are remembered from one request to the next."""
+    """What the pipeline needs from outside. ``runners`` and ``explainers`` are keyed by member name; ``inputs`` and
+    ``corrections`` are remembered from one request to the next."""
 
     market: MarketData
     calendar: Calendar
     runners: Mapping[str, MemberRunner]
     corrections: Memory = field(default_factory=CorrectionMemory)
     explainers: Mapping[str, Explainer] = field(default_factory=dict)
+    inputs: InputMemory = field(default_factory=InputMemory)
 
 
 Outcome = Forecast | DeepFinanceError
+Told = Callable[[MemberEvent], None]
+"""Called with each member's answer as it comes in, before the forecast is made of them; must not wait."""
+Heard = Callable[[str, Floats | MemberFailure], None]
 Series = tuple[str, Timeframe]
 
 
-async def forecast(request: ForecastRequest, *, ports: Ports, model_set: ModelSet, now: datetime) -> Forecast:
-    """A single forecast; raises what ``forecast_many`` returns."""
-    (outcome,) = await forecast_many([request], ports=ports, model_set=model_set, now=now)
+async def forecast(
+    request: ForecastRequest, *, ports: Ports, model_set: ModelSet, now: datetime, told: Told | None = None
+) -> Forecast:
+    """A single forecast; raises what ``forecast_many`` returns. ``told`` hears of each member as it answers."""
+    ports = replace(ports, corrections=InTurns(ports.corrections))
+    (outcome,) = await _forecast_alike([request], ports, model_set, now, told)
     if isinstance(outcome, DeepFinanceError):
         raise outcome
     return outcome
@@ -79,18 +87,19 @@ async def forecast_many(
 
 
 async def _forecast_alike(
-    requests: Sequence[ForecastRequest], ports: Ports, model_set: ModelSet, now: datetime
+    requests: Sequence[ForecastRequest], ports: Ports, model_set: ModelSet, now: datetime, told: Told | None = None
 ) -> list[Outcome]:
-    """The pipeline, for requests that name the same members and weights."""
-    bars = await _usable_bars(requests, ports.market)
+    """The pipeline, for requests that name the same members and weights; ``told`` only with a single one."""
+    bars = await _usable_bars(requests, ports)
     by_kind: dict[str, dict[Series, Bars]] = {}
     for series, found in bars.items():
         if isinstance(found, Bars):
             instrument = ports.market.instrument(series[0])
             by_kind.setdefault(kind_of(instrument.asset_class, found.has_ranges), {})[series] = found
     subjects: dict[Series, Subject | DeepFinanceError] = {}
+    longest = max(requests, key=lambda request: request.horizon)
     for part in await asyncio.gather(
-        *(_subjects(kind, series, requests[0], ports, model_set) for kind, series in by_kind.items())
+        *(_subjects(kind, series, longest, ports, model_set, told) for kind, series in by_kind.items())
     ):
         subjects |= part
 
@@ -115,22 +124,29 @@ async def _forecast_alike(
 
 
 async def _subjects(
-    kind: str, series: Mapping[Series, Bars], request: ForecastRequest, ports: Ports, model_set: ModelSet
+    kind: str,
+    series: Mapping[Series, Bars],
+    request: ForecastRequest,
+    ports: Ports,
+    model_set: ModelSet,
+    told: Told | None,
 ) -> Mapping[Series, Subject | DeepFinanceError]:
-    """features -> runners -> ensemble, for series of one kind; ``request`` names the members and weights."""
+    """features -> runners -> ensemble, for series of one kind; ``request`` names the members and weights, and of all
+    it looks furthest ahead."""
     bars = list(series.values())
     try:
         chosen = _chosen_members(request, kind, bars[0].has_ranges, model_set)
-        matrix = latest_inputs(bars)
-        members = await _ask_runners(chosen, bars, matrix, ports.runners)
+        matrix = ports.inputs.of(bars)
+        heard = told and _teller(told, kind, request, bars[0], matrix, model_set)
+        members = await _ask_runners(chosen, bars, matrix, ports.runners, heard)
         if request.models is None and _none_answered(members):
             stand_ins = [name for name in model_set.stand_ins if name not in members]
-            members |= await _ask_runners(stand_ins, bars, matrix, ports.runners)
+            members |= await _ask_runners(stand_ins, bars, matrix, ports.runners, heard)
         _require_an_answer(members)
         found = await _corrections(kind, bars, ports, model_set)
         correction = stacked([each or no_correction(model_set.grid) for each in found])
-        spread = distribution(model_set, kind, members, matrix, request.weights, correction)
-        alone = each_alone(model_set, kind, members, matrix)
+        spread = distribution(model_set, kind, members, matrix, request.weights, correction, request.horizon)
+        alone = each_alone(model_set, kind, members, matrix, request.horizon)
     except DeepFinanceError as error:
         return dict.fromkeys(series, error)
     return {
@@ -154,16 +170,14 @@ async def _corrections(
     return list(await asyncio.gather(*asked))
 
 
-async def _usable_bars(
-    requests: Sequence[ForecastRequest], market: MarketData
-) -> dict[Series, Bars | DeepFinanceError]:
+async def _usable_bars(requests: Sequence[ForecastRequest], ports: Ports) -> dict[Series, Bars | DeepFinanceError]:
     """Checked bars of every series that is asked for, or why there are none."""
 
     async def load(symbol: str, timeframe: Timeframe) -> Bars | DeepFinanceError:
         try:
-            bars = await market.bars(symbol, timeframe)
-            check_usable(bars)
-            market.instrument(symbol)  # raises where nothing is known of its exchange
+            bars = await ports.market.bars(symbol, timeframe)
+            ports.inputs.check(bars)
+            ports.market.instrument(symbol)  # raises where nothing is known of its exchange
         except DeepFinanceError as error:
             return error
         return bars
@@ -172,18 +186,40 @@ async def _usable_bars(
     return dict(zip(wanted, await asyncio.gather(*(load(*series) for series in wanted)), strict=True))
 
 
+def _teller(
+    told: Told, kind: str, request: ForecastRequest, bars: Bars, matrix: FeatureMatrix, model_set: ModelSet
+) -> Heard:
+    """From the z quantiles of a member to what the caller is told of it."""
+    specs = {spec.name: spec for spec in model_set.members}
+
+    def heard(name: str, outcome: Floats | MemberFailure) -> None:
+        if not isinstance(outcome, MemberFailure):
+            outcome = each_alone(model_set, kind, {name: outcome}, matrix, request.horizon)[name][0]
+        told(member_event(request, float(bars.close[-1]), specs[name], outcome, model_set.grid.levels))
+
+    return heard
+
+
 async def _ask_runners(
-    names: Sequence[str], series: Sequence[Bars], matrix: FeatureMatrix, runners: Mapping[str, MemberRunner]
+    names: Sequence[str],
+    series: Sequence[Bars],
+    matrix: FeatureMatrix,
+    runners: Mapping[str, MemberRunner],
+    heard: Heard | None,
 ) -> dict[str, Floats | MemberFailure]:
     """Every member at the same time: (n_rows, n_horizons, n_levels) z quantiles, or why there are none."""
     keys = [bars.fingerprint for bars in series]
 
     async def ask(name: str) -> Floats | MemberFailure:
         runner = runners[name]
+        outcome: Floats | MemberFailure
         try:
-            return await runner.predict(keys, matrix.rows_for(runner.spec.takes))
+            outcome = await runner.predict(keys, matrix.rows_for(runner.spec.takes))
         except DeepFinanceError as error:
-            return MemberFailure(error.message)
+            outcome = MemberFailure(error.message)
+        if heard:
+            heard(name, outcome)
+        return outcome
 
     return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
 

@@ -6,7 +6,6 @@ when it starts.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,17 @@ from bentoml.exceptions import BentoMLConfigException
 from starlette.responses import Response
 
 from errors import ConfigurationError
+from gateway.draining import DRAINING
 from gateway.factory import gateway_service
+from gateway.hot import hot_answers
 from gateway.options import GatewayOptions
 from gateway.predict import answer_batch, answer_predict
 from gateway.routes import build_routes
 from gateway.schemas import BatchRequest, BatchResponse, PredictRequest, PredictResponse
 from logs import configure_logging
-from runners.artefact import verify_model_set
+from runners.artefact import read_manifest, verify_servable
 from runners.lstm_runner import LstmRunner
-from runners.store import declared_model_set
+from runners.store import declared_model_set, serve_version
 from runners.transformer_runner import TransformerRunner
 from runners.xgboost_runner import XgboostRunner
 from settings import load_settings, model_set_folder, service_options
@@ -44,7 +45,13 @@ def gateway_options() -> GatewayOptions:
     """What the front door needs to know."""
     settings = load_settings()
     return GatewayOptions(
-        api_keys=settings.api_keys, auth=settings.auth == "on", frontend_origin=settings.frontend_origin
+        api_keys=settings.api_keys,
+        auth=settings.auth == "on",
+        rate_limit=settings.rate_limit,
+        redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
+        trusted_proxies=settings.trusted_proxies,
+        frontend_origin=settings.frontend_origin,
+        hot=hot_answers(),
     )
 
 
@@ -60,7 +67,7 @@ class DeepFinance:
 
     def __init__(self) -> None:
         settings = load_settings()
-        configure_logging(settings.debug)
+        configure_logging(settings.debug, settings.secrets)
         from wiring import build_backend  # the gateway alone needs it
 
         self.backend = build_backend(self, settings)
@@ -79,20 +86,28 @@ class DeepFinance:
         """Before any process starts: refuse what could not work, in words and without a trace."""
         try:
             settings = load_settings()
-            verify_model_set(Path(MODEL_SET.resolve().path))
+            folder = Path(MODEL_SET.resolve().path)
+            verify_servable(folder)
         except ConfigurationError as error:
             raise BentoMLConfigException(error.message) from None
+        from runners.supervisor import supervise_in_order  # the supervisor alone needs it
+
+        supervise_in_order()
+        try:
+            serve_version(str(read_manifest(folder)["models_version"]))
+        except OSError as error:
+            log.warning("model sets cannot be reloaded: %s", error.strerror)
         for warning in settings.warnings:
             log.warning("%s", warning)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:
-        self._warming_up = asyncio.get_running_loop().create_task(self.backend.warm_up())
+        DRAINING.take_over()
+        self.backend.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
-        self._warming_up.cancel()
         await self.backend.close()
 
     async def __is_ready__(self) -> bool:
-        return await self.backend.is_ready()
+        return not DRAINING.active and await self.backend.is_ready()

@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from errors import ConfigurationError
+from gateway.keys import parse_keys
 
 ROOT = Path(__file__).resolve().parent
 SECTION = "deepfinance"
@@ -33,16 +36,45 @@ def _comma_separated(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _networks(value: Any) -> Any:
+    try:
+        return tuple(str(ip_network(part)) for part in _comma_separated(value))
+    except ValueError:
+        raise ValueError("expected addresses and networks, comma separated, such as 10.0.0.0/8") from None
+
+
 def _sendable(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
         raise ValueError("a key is made of printable ASCII characters without spaces, as it travels in a header")
     return key
 
 
+def _redis_address(url: SecretStr) -> SecretStr:
+    if not re.match(r"rediss?://.|unix://[^/]*/", url.get_secret_value()):
+        raise ValueError("expected redis://user:password@host:port/number, rediss:// or unix:///path/to/socket")
+    return url
+
+
+def _database_address(url: SecretStr) -> SecretStr:
+    if not re.match(
+        r"(postgres|postgresql|postgresql\+asyncpg)://.+/.+|sqlite(\+aiosqlite)?:///.+", url.get_secret_value()
+    ):
+        raise ValueError("expected postgresql://user:password@host:port/name or sqlite:///path/to/file")
+    return url
+
+
 def _provider(name: str) -> str:
     if name not in PROVIDERS:
         raise ValueError(f"{name!r} is not a data source; known: {', '.join(PROVIDERS)}")
     return name
+
+
+def _address(text: str) -> str:
+    name, _, url = text.partition("=")
+    _provider(name)
+    if not re.fullmatch(r"https?://[^/\s@]+(/[^\s@]*)?", url):
+        raise ValueError(f"expected {name}= and the address of a mirror, such as {name}=https://mirror.example.com")
+    return text
 
 
 def _served_layout(layout: str) -> str:
@@ -70,8 +102,8 @@ class Settings(BaseSettings):
 
     ml_service_api_key: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     auth: Literal["on", "off"] = Field("on", description="on or off")
-    redis_url: SecretStr | None = None
-    database_url: SecretStr | None = None
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
+    database_url: Annotated[SecretStr, AfterValidator(_database_address)] | None = None
     frontend_origin: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = Field(
         None, description="one origin, such as https://app.example.com"
     )
@@ -80,6 +112,9 @@ class Settings(BaseSettings):
     data_providers: Annotated[
         tuple[Annotated[str, AfterValidator(_provider)], ...], NoDecode, BeforeValidator(_comma_separated)
     ] = ()
+    data_addresses: Annotated[
+        tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = Field((), description="where to find live sources if not at home, such as yahoo=https://mirror.example.com")
     data_dir: Annotated[Path, AfterValidator(_folder)] | None = None
     finnhub_api_key: SecretStr | None = None
     alpha_vantage_api_key: SecretStr | None = None
@@ -90,8 +125,12 @@ class Settings(BaseSettings):
         pattern=r"^[1-9]\d*/(second|minute|hour|day)$",
         description="requests per second, minute, hour or day, such as 100/minute",
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)] = ()
     state_dir: Path = Field(ROOT / ".deepfinance", description="the folder for what the service keeps")
     history_retention_days: int = Field(0, ge=0, description="days that a forecast is kept, 0 for ever")
+    settlement_interval: float = Field(
+        300.0, ge=1, allow_inf_nan=False, description="seconds between looks for outcomes, 1 or more"
+    )
     runner_layout: Annotated[Literal["auto", "per_model", "combined", "embedded"], AfterValidator(_served_layout)] = (
         Field("auto", description="auto or per_model")
     )
@@ -121,6 +160,10 @@ class Settings(BaseSettings):
                 "ML_SERVICE_API_KEY is not set, so nobody could call the service: set it to one or more "
                 "keys, comma separated, or set AUTH=off to let everyone in"
             )
+        try:
+            parse_keys(self.api_keys)
+        except ValueError as error:
+            raise ValueError(f"ML_SERVICE_API_KEY: {error}") from None
         if "files" in self.data_providers and self.data_dir is None:
             raise ValueError("DATA_PROVIDERS names files, which needs DATA_DIR, the folder with the price files")
         for provider, key in NEEDS_KEY.items():
@@ -134,9 +177,23 @@ class Settings(BaseSettings):
         return self.data_providers or (("files", "bundled") if self.data_dir else ("yahoo", "bundled"))
 
     @property
+    def addresses(self) -> Mapping[str, str]:
+        """Of live sources that are asked elsewhere than at home, by name."""
+        return {name: url for name, _, url in (text.partition("=") for text in self.data_addresses)}
+
+    @property
     def api_keys(self) -> tuple[str, ...]:
-        """The keys in clear, for the one place that compares them."""
+        """The keys in clear, with what is said of each, for the one place that reads and compares them."""
         return tuple(key.get_secret_value() for key in self.ml_service_api_key)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may hold: keys, and the passwords within addresses."""
+        keys = [key.partition(";")[0].strip() for key in self.api_keys]
+        given = [getattr(self, name) for name in SECRETS[1:]]
+        values = [it.get_secret_value() for it in given if it is not None]
+        passwords = [unquote(it) for it in map(_password, values) if it]
+        return tuple(it for it in (*keys, *values, *passwords) if it)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -151,6 +208,13 @@ class Settings(BaseSettings):
         if self.auth == "off":
             unused.append("AUTH=off: everyone who reaches the port may use the service")
         return tuple(unused)
+
+
+def _password(address: str) -> str | None:
+    try:
+        return urlsplit(address).password
+    except ValueError:
+        return None
 
 
 def load_settings() -> Settings:

@@ -2,44 +2,112 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forecaster import Forecaster
+from bentoml._internal.configuration.containers import BentoMLContainer
+from pydantic import SecretStr
+
+from contracts import Calendar, MarketData, PartHealth, SharedCache
+from forecast_cache import MEMORY_BYTES, ForecastCache, Lifetimes
+from forecaster import Desks, Forecaster
+from gateway.answers import Answer
+from gateway.cache_metrics import cache_metrics
+from gateway.measurements import ForecastMetrics
 from market.aside import build_aside
-from market.bundled import BundledSource
+from market.build import build_sources
 from market.calendars import ExchangeCalendars
 from market.chain import SourceChain
-from market.files import FilesSource
 from market.source import Source
+from offload import Offload
+from options_desk import OptionsDesk
 from pipeline import Ports
-from runners.coalesce import CoalescingRunner, Limits
-from runners.hosts import call_of, explainers_of
-from runners.metrics import rows_per_call
-from runners.model_set import load_model_set
-from settings import Settings
+from risk_desk import ForecastQuantiles, RiskDesk
+from runners.coalesce import Limits
+from runners.hosts import services_of
+from runners.loaded import load_set
+from runners.reload import Reloader
+from settings import Settings, model_set_folder
+from storage.cache import MemoryCache
+from storage.history.store import HistoryOptions, HistoryStore
+from storage.redis_cache import RedisCache
 
 
 def build_backend(service: Any, settings: Settings) -> Forecaster:
     """Market data, calendar, models and runners. ``service`` has the runners as attributes."""
-    folder = Path(service.model_set.path)
-    model_set = load_model_set(folder)
     limits = Limits(timeout=settings.runner_timeout)
-    runners = {
-        spec.name: CoalescingRunner(
-            spec, model_set.grid, call_of(service, spec, folder), limits, rows_per_call(spec.name)
-        )
-        for spec in model_set.members
-    }
-    market = SourceChain(_sources(settings))
+    loaded = load_set(service, Path(service.model_set.path), limits)
     calendar = ExchangeCalendars(build_aside)
     calendar.warm_up()
-    explainers = explainers_of(service, model_set.names, settings.runner_timeout)
-    return Forecaster(Ports(market, calendar, runners, explainers=explainers), runners, model_set)
+    shared = _shared_cache(settings)
+    market = SourceChain(_sources(settings, calendar, shared))
+    cache = _forecast_cache(market, calendar, settings, shared)
+    history = _history(settings, market)
+    forecaster = Forecaster(
+        Ports(market, calendar, loaded.runners, explainers=loaded.explainers),
+        loaded.runners,
+        loaded.model_set,
+        cache,
+        history,
+        probes={"cache": partial(_cache_health, shared), "database": history.health},
+        sets=Reloader(service, model_set_folder(), limits),
+        processes=services_of(service),
+        metrics=ForecastMetrics(BentoMLContainer.metrics_client.get()),
+        latest=lambda symbol, timeframe: getattr(market.latest(symbol, timeframe), "price", None),
+    )
+    forecaster.open(_desks(market, calendar, forecaster))
+    return forecaster
 
 
-def _sources(settings: Settings) -> list[Source]:
-    made: dict[str, Source] = {"bundled": BundledSource()}
-    if settings.data_dir:
-        made["files"] = FilesSource(settings.data_dir)
-    return [made[name] for name in settings.providers if name in made]
+def _desks(market: MarketData, calendar: Calendar, forecaster: Forecaster) -> Desks:
+    offload = Offload()
+    tails = ForecastQuantiles(forecaster.forecast_aside)
+    return Desks(OptionsDesk(offload), RiskDesk(market, calendar, offload, tails), offload)
+
+
+async def _cache_health(shared: RedisCache | None) -> PartHealth:
+    if shared is None:
+        return PartHealth("cache", "memory", None, "REDIS_URL is not set: each worker keeps its own forecasts")
+    found = await shared.health()
+    return PartHealth("cache", "redis" if found.state == "ok" else "failing", found.latency_ms, found.detail)
+
+
+def _history(settings: Settings, market: MarketData) -> HistoryStore:
+    keep = timedelta(days=settings.history_retention_days) if settings.history_retention_days else None
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    return HistoryStore(HistoryOptions(settings.state_dir, url, keep, settings.settlement_interval), market)
+
+
+def _shared_cache(settings: Settings) -> RedisCache | None:
+    """What the processes share, where there is a Redis."""
+    if settings.redis_url is None:
+        return None
+    return RedisCache(settings.redis_url.get_secret_value(), on_get=cache_metrics().counter("redis"))
+
+
+def _forecast_cache(
+    market: MarketData, calendar: Calendar, settings: Settings, shared: SharedCache | None
+) -> ForecastCache:
+    metrics = cache_metrics()
+    lifetimes = Lifetimes(settings.prediction_cache_ttl, settings.data_cache_ttl)
+    memory = MemoryCache[str, Answer](MEMORY_BYTES, on_change=metrics.gauges("memory"))
+    return ForecastCache(market, calendar, lifetimes, memory, shared, on_get=metrics.counter("memory"))
+
+
+def _sources(settings: Settings, calendar: Calendar, shared: SharedCache | None) -> list[Source]:
+    return build_sources(
+        settings.providers,
+        calendar,
+        data_dir=settings.data_dir,
+        finnhub_key=_clear(settings.finnhub_api_key),
+        alpha_vantage_key=_clear(settings.alpha_vantage_api_key),
+        ttl=settings.data_cache_ttl,
+        shared=shared,
+        addresses=settings.addresses,
+    )
+
+
+def _clear(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -62,8 +62,10 @@ def distribution(
     matrix: FeatureMatrix,
     asked_weights: Mapping[str, float] | None = None,
     correction: Correction | None = None,
+    n_steps: int | None = None,
 ) -> Distribution:
-    """Blend what answered, calibrate for exactly those members, correct by recent outcomes, spread over all horizons.
+    """Blend what answered, calibrate for exactly those members, correct by recent outcomes, spread over all horizons,
+    or those up to ``n_steps``.
 
     ``kind`` of series (contracts.kind_of) selects the calibration. ``members`` maps names, in published order, to
     (n_rows, n_horizons, n_levels) z quantiles or a failure; at least one must have answered. Offsets are those
@@ -76,12 +78,12 @@ def distribution(
     z = calibrated_blend(model_set, kind, alive, asked_weights)
     if correction is not None:
         z = corrected(z, correction, model_set.grid)
-    surfaces = surface(z, matrix.sigma, model_set.grid)
+    surfaces = surface(z, matrix.sigma, model_set.grid, n_steps)
     raw = raw_probability_up(surfaces, model_set.grid.levels)
     return Distribution(
         levels=model_set.grid.levels,
         surfaces=surfaces,
-        probability_up=recalibrated(raw, calibration.direction),
+        probability_up=recalibrated(raw, calibration.direction[: surfaces.shape[1]]),
         regime=matrix.regime,
         members=tuple(alive),
         failures={name: each for name, each in members.items() if isinstance(each, MemberFailure)},
@@ -110,11 +112,15 @@ def recent_corrections(
 
 
 def each_alone(
-    model_set: ModelSet, kind: str, members: Mapping[str, Floats | MemberFailure], matrix: FeatureMatrix
+    model_set: ModelSet,
+    kind: str,
+    members: Mapping[str, Floats | MemberFailure],
+    matrix: FeatureMatrix,
+    n_steps: int | None = None,
 ) -> dict[str, Floats]:
     """Surfaces (n_rows, n_steps, n_levels) of each member that answered, calibrated as if only it had been asked."""
     return {
-        name: surface(calibrated_blend(model_set, kind, {name: z}), matrix.sigma, model_set.grid)
+        name: surface(calibrated_blend(model_set, kind, {name: z}), matrix.sigma, model_set.grid, n_steps)
         for name, z in answered(members).items()
     }
 

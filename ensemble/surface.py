@@ -8,6 +8,7 @@ increase with the level, and each quantile moves away from the median (never clo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -20,12 +21,13 @@ SMALLEST_GROWTH = 1e-4
 SMALLEST_STEP = 1e-4
 
 
-def surface(z: Floats, sigma: Floats, grid: Grid) -> Floats:
-    """(n_rows, n_horizons, n_levels) calibrated z quantiles and (n_rows,) volatility -> (n_rows, n_steps, n_levels)."""
-    steps = np.arange(1, grid.horizons[-1] + 1)
-    lower, share = grid_position(grid.horizons, steps)
+def surface(z: Floats, sigma: Floats, grid: Grid, n_steps: int | None = None) -> Floats:
+    """(n_rows, n_horizons, n_levels) calibrated z quantiles and (n_rows,) volatility -> (n_rows, n_steps, n_levels).
+
+    Up to the last horizon of the grid, or to ``n_steps``: a shorter surface is the start of a longer one.
+    """
+    lower, share, unit = _interpolation(grid.horizons, n_steps or grid.horizons[-1])
     dense = z[:, lower] * (1.0 - share)[:, None] + z[:, lower + 1] * share[:, None]
-    unit = np.sqrt(steps)[:, None]
     middle = grid.levels.index(0.5)
     scaled = dense * unit
     median = scaled[..., middle : middle + 1]
@@ -40,9 +42,7 @@ def at_level(quantiles: Floats, levels: Sequence[float], level: float) -> Floats
     """
     if not levels[0] <= level <= levels[-1]:
         raise ValueError(f"level {level} is outside {levels[0]} to {levels[-1]}")
-    scores, score = ndtri(np.asarray(levels)), ndtri(level)
-    upper = int(np.clip(np.searchsorted(scores, score), 1, len(levels) - 1))
-    share = (score - scores[upper - 1]) / (scores[upper] - scores[upper - 1])
+    upper, share = _level_position(tuple(levels), level)
     result: Floats = quantiles[..., upper - 1] * (1.0 - share) + quantiles[..., upper] * share
     return result
 
@@ -68,6 +68,22 @@ def grid_position(horizons: Sequence[int], steps: Ints) -> tuple[Ints, Floats]:
     lower = np.clip(np.searchsorted(grid, steps, side="right") - 1, 0, len(grid) - 2)
     share = np.log(steps / grid[lower]) / np.log(grid[lower + 1] / grid[lower])
     return lower, share
+
+
+@cache
+def _interpolation(horizons: tuple[int, ...], n_steps: int) -> tuple[Ints, Floats, Floats]:
+    """Grid positions and shares of steps 1 to n_steps, and (n_steps, 1) square roots of the steps."""
+    steps = np.arange(1, n_steps + 1)
+    lower, share = grid_position(horizons, steps)
+    return lower, share, np.sqrt(steps)[:, None]
+
+
+@lru_cache(maxsize=256)  # levels come from callers
+def _level_position(levels: tuple[float, ...], level: float) -> tuple[int, float]:
+    """The grid level above, and the share of the way to it from the one below."""
+    scores, score = ndtri(np.asarray(levels)), ndtri(level)
+    upper = int(np.clip(np.searchsorted(scores, score), 1, len(levels) - 1))
+    return upper, (score - scores[upper - 1]) / (scores[upper] - scores[upper - 1])
 
 
 def _spaced(spread: Floats, middle: int) -> Floats:

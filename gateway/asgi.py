@@ -9,15 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.responses import Problem, error_body
 
-__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "answer", "first_header"]
+__all__ = ["ASGIApp", "Headers", "Message", "Receive", "Scope", "Send", "answer", "first_headers"]
+
+Headers = Mapping[bytes, bytes]
 
 
-def first_header(scope: Mapping[str, Any], name: bytes) -> bytes | None:
-    """The first header of that (lower-case) name, which is the one that frameworks behind us read as well."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
+def first_headers(scope: Mapping[str, Any]) -> Headers:
+    """By (lower-case) name, of several the first, which is the one that frameworks behind us read as well."""
+    return dict(reversed(scope["headers"]))
 
 
 async def answer(send: Send, problem: Problem) -> None:

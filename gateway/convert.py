@@ -1,13 +1,11 @@
-"""From a checked body to the record the pipeline takes, and from its forecast back to a body."""
+"""From a checked body to the record that the pipeline takes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
-from contracts import Evidence, Explanation, Forecast, ForecastRequest
+from contracts import ForecastRequest
 from errors import ErrorDetail, InvalidRequest, UnknownModel
 from gateway.backend import Catalogue
 from gateway.schemas import PredictRequest
@@ -88,78 +86,3 @@ def _normalised(weights: Mapping[str, float], chosen: Sequence[str]) -> dict[str
     scaled = {name: weights.get(name, 0.0) / largest for name in chosen}
     total = math.fsum(scaled.values())
     return {name: weight / total for name, weight in scaled.items()}
-
-
-def from_forecast(forecast: Forecast) -> dict[str, Any]:
-    """The body of one forecast, plain JSON values, numbers as they are. ``explanation`` only where there is one."""
-    explained = {} if forecast.explanation is None else {"explanation": _explanation(forecast.explanation)}
-    return {
-        "forecast_id": forecast.forecast_id,
-        "symbol": forecast.symbol,
-        "timeframe": forecast.timeframe,
-        "as_of": forecast.as_of.isoformat(),
-        "current_price": forecast.current_price,
-        "currency": forecast.currency,
-        "horizon": forecast.horizon,
-        "target_date": forecast.target_date.isoformat(),
-        "prediction": _prediction(forecast),
-        "interval": {
-            "confidence_level": forecast.confidence_level,
-            "lower": forecast.lower,
-            "upper": forecast.upper,
-        },
-        "quantiles": dict(forecast.quantiles),
-        "path": _path(forecast),
-        "members": [asdict(member) for member in forecast.members],
-        "confidence_breakdown": asdict(forecast.confidence_breakdown),
-        "evidence": _evidence(forecast.evidence),
-        "data": _data(forecast),
-        "models_version": forecast.models_version,
-        "degraded": list(forecast.degraded),
-        "cached": forecast.cached,
-        "notes": list(forecast.notes),
-        **explained,
-    }
-
-
-def _prediction(forecast: Forecast) -> dict[str, Any]:
-    return {
-        "price_target": forecast.price_target,
-        "expected_return": forecast.expected_return,
-        "direction": forecast.direction,
-        "probability_up": forecast.probability_up,
-        "confidence": forecast.confidence,
-    }
-
-
-def _path(forecast: Forecast) -> list[dict[str, Any]]:
-    return [
-        {
-            "step": step.step,
-            "date": step.date.isoformat(),
-            "median": step.median,
-            "lower": step.lower,
-            "upper": step.upper,
-        }
-        for step in forecast.path
-    ]
-
-
-def _evidence(evidence: Evidence) -> dict[str, Any]:
-    window = evidence.window and [day.isoformat() for day in evidence.window]
-    return {**asdict(evidence), "window": window}
-
-
-def _data(forecast: Forecast) -> dict[str, Any]:
-    data = asdict(forecast.data)
-    return {**data, "last_bar": forecast.data.last_bar.isoformat(), "dropped": list(data["dropped"])}
-
-
-def _explanation(explanation: Explanation) -> dict[str, Any]:
-    body = asdict(explanation)
-    if explanation.attention is not None:
-        body["attention"]["patches"] = [
-            {"first": patch.first.isoformat(), "last": patch.last.isoformat()}
-            for patch in explanation.attention.patches
-        ]
-    return body

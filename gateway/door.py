@@ -2,7 +2,8 @@
 
 A request goes through it in this order; each step is a few lines here or in the module that it names.
 
-    id and clock -> CORS -> guard -> key -> media type -> body -> app -> errors in our shape -> headers -> log
+    id and clock -> CORS -> guard -> size of the head -> key -> limit -> scope -> media type -> body
+    -> kept answer, or app -> errors in our shape -> headers -> log
 """
 
 from __future__ import annotations
@@ -13,32 +14,57 @@ import time
 import orjson
 from starlette.middleware.cors import CORSMiddleware
 
-from errors import DeepFinanceError
+from errors import DeepFinanceError, RateLimited
 from gateway import request_id
-from gateway.asgi import ASGIApp, Receive, Scope, Send, answer, first_header
-from gateway.auth import Gatekeeper, KeyRing
-from gateway.body import check_media_type, whole_body
+from gateway.asgi import ASGIApp, Headers, Receive, Scope, Send, answer, first_headers
+from gateway.auth import UNCOUNTED_PATHS, Caller, Gatekeeper, too_many
+from gateway.body import Rest, check_head, check_media_type, whole_body
+from gateway.conditional import Conditional
 from gateway.guard import Guard
+from gateway.hot import ANSWERS_A_LINE, HOT, HotAnswers
+from gateway.keys import parse_keys
+from gateway.limits import Limit, SharedWindows
 from gateway.options import GatewayOptions
 from gateway.outgoing import Outgoing
+from gateway.refusals import Refusals
 from gateway.responses import problem_of
 
 access_log = logging.getLogger("deepfinance.access")
 
+#: Where routes find the Caller; absent on public paths.
+CALLER = "deepfinance.caller"
+_HEADERS = "deepfinance.headers"
+_OUTGOING = "deepfinance.outgoing"
 _REFUSED = 1008
-_MAY_BE_SENT = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
-_MAY_BE_READ = ("Allow", "Retry-After", "X-Request-ID", "X-Response-Time")
+_MAY_BE_SENT = ("Authorization", "Content-Type", "If-None-Match", "X-API-Key", "X-Request-ID")
+_MAY_BE_READ = (
+    *("Allow", "ETag", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+    *("X-Request-ID", "X-Response-Time"),
+)
 
 
 class Door:
     """Wraps an ASGI app. Of the options it keeps only what it needs, and of the keys only hashes."""
 
-    def __init__(self, app: ASGIApp, options: GatewayOptions) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        options: GatewayOptions,
+        shared: SharedWindows | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
         self._app = app
-        self._gatekeeper = Gatekeeper(KeyRing(options.api_keys) if options.auth else None)
+        keys = parse_keys(options.api_keys) if options.auth else None
+        self.gatekeeper = Gatekeeper(keys, Limit.parse(options.rate_limit), shared)
+        self._shared, self._refusals = shared, refusals
+        if refusals is not None:
+            refusals.watch(shared)
         self._max_body = options.max_body_bytes
         self._body_seconds = options.body_timeout_s
+        self._max_sockets = options.max_sockets
         self._logs = options.access_log
+        self.hot = options.hot or HotAnswers()
+        self._hot_answers = 0
         self._http_chain = _with_cors(Guard(self._admit), options.frontend_origin)
         self._websocket_chain = Guard(self._admit_websocket)
 
@@ -46,37 +72,108 @@ class Door:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._websocket_chain(scope, receive, send)
+            await self._websocket(scope, receive, send)
         else:
+            await self._lifespan(scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
             await self._app(scope, receive, send)
+        finally:
+            if self._shared is not None:
+                await self._shared.close()
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started_at = time.perf_counter()
-        current_id = request_id.begin(first_header(scope, b"x-request-id"))
-        outgoing = Outgoing(send, current_id, started_at)
+        outgoing, headers = _begin(scope, send)
+        outgoing.rest = Rest(scope, headers, receive, self._body_seconds)
         try:
             await self._http_chain(scope, receive, outgoing)
         finally:
-            if self._logs:
-                _log(scope, outgoing, current_id)
+            if self._logs and self._is_to_be_logged(scope):
+                _log("request", scope, outgoing)
+
+    def _is_to_be_logged(self, scope: Scope) -> bool:
+        """Every request, but of the hot answers one in so many."""
+        if HOT not in scope:
+            return True
+        self._hot_answers += 1
+        return self._hot_answers % ANSWERS_A_LINE == 0
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._gatekeeper.check(scope)
-        check_media_type(scope)
-        body = await whole_body(scope, receive, self._max_body, self._body_seconds)
-        if body is not None:
-            await self._app(_head_as_get(scope), body, send)
+        headers: Headers = scope[_HEADERS]
+        await self._check(scope, headers)
+        check_media_type(scope, headers)
+        read = await whole_body(scope, headers, receive, self._max_body, self._body_seconds)
+        if read is not None:
+            body, replay = read
+            if if_none_match := headers.get(b"if-none-match"):
+                send = Conditional(send, if_none_match)
+            await self.hot.serve(self._app, _head_as_get(scope), headers, body, replay, send)
+
+    async def _check(self, scope: Scope, headers: Headers) -> Caller | None:
+        """Who asks. Raises what refuses the request: a head too large, no key, too much asked, a scope that lacks."""
+        try:
+            check_head(scope)
+            caller = self.gatekeeper.caller(scope, headers)
+            if caller is not None:
+                scope[CALLER] = caller
+                if scope["path"] not in UNCOUNTED_PATHS:
+                    await _count(caller, scope[_OUTGOING])
+                self.gatekeeper.check_scope(scope, caller)
+        except DeepFinanceError as refusal:
+            if self._refusals is not None:
+                self._refusals.count(refusal, scope.get(CALLER))
+            raise
+        return caller
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outgoing, _ = _begin(scope, _as_handshake_answer(send))
+        try:
+            await self._websocket_chain(scope, receive, send)
+        finally:
+            if self._logs:
+                _log("websocket", scope, outgoing)
 
     async def _admit_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started_at = time.perf_counter()
-        current_id = request_id.begin(first_header(scope, b"x-request-id"))
         try:
-            self._gatekeeper.check(scope)
+            caller = await self._check(scope, scope[_HEADERS])
+            self._check_sockets(caller)
         except DeepFinanceError as refusal:
-            outgoing = Outgoing(_as_handshake_answer(send), current_id, started_at)
-            await _refuse_websocket(scope, send, outgoing, refusal)
+            await _refuse_websocket(scope, send, refusal)
         else:
+            await self._hold_socket(caller, scope, receive, send)
+
+    def _check_sockets(self, caller: Caller | None) -> None:
+        if caller is not None and caller.open_sockets >= self._max_sockets:
+            raise RateLimited(f"this API key has {self._max_sockets} websockets open; close one first", retry_after=5)
+
+    async def _hold_socket(self, caller: Caller | None, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_OUTGOING].status = 101
+        if caller is None:
+            return await self._app(scope, receive, send)
+        caller.open_sockets += 1
+        try:
             await self._app(scope, receive, send)
+        finally:
+            caller.open_sockets -= 1
+
+
+async def _count(caller: Caller, outgoing: Outgoing) -> None:
+    outgoing.limits = caller.allowance.headers
+    passes = caller.allowance.take_now()
+    if passes is None:
+        passes = await caller.allowance.take()
+    if not passes:
+        raise too_many("this API key has used up its limit", caller.allowance)
+
+
+def _begin(scope: Scope, send: Send) -> tuple[Outgoing, Headers]:
+    """Note the time, name the request, and keep both beside it."""
+    started_at = time.perf_counter()
+    scope[_HEADERS] = headers = first_headers(scope)
+    current_id = request_id.begin(headers.get(b"x-request-id"))
+    scope[_OUTGOING] = outgoing = Outgoing(send, current_id, started_at)
+    return outgoing, headers
 
 
 def _with_cors(app: ASGIApp, origin: str | None) -> ASGIApp:
@@ -97,10 +194,10 @@ def _head_as_get(scope: Scope) -> Scope:
     return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
-async def _refuse_websocket(scope: Scope, send: Send, outgoing: Outgoing, refusal: DeepFinanceError) -> None:
+async def _refuse_websocket(scope: Scope, send: Send, refusal: DeepFinanceError) -> None:
     """Answer the handshake with our error where the server can, else close it."""
     if "websocket.http.response" in scope.get("extensions", {}):
-        await answer(outgoing, problem_of(refusal))
+        await answer(scope[_OUTGOING], problem_of(refusal))
     else:
         await send({"type": "websocket.close", "code": _REFUSED, "reason": refusal.message})
 
@@ -112,15 +209,19 @@ def _as_handshake_answer(send: Send) -> Send:
     return prefixed  # type: ignore[return-value]
 
 
-def _log(scope: Scope, outgoing: Outgoing, current_id: str) -> None:
+def _log(event: str, scope: Scope, outgoing: Outgoing) -> None:
     """One line of JSON. The query string stays out: a key may be in it."""
     if access_log.isEnabledFor(logging.INFO):
+        caller = scope.get(CALLER)
         line = {
-            "event": "request",
-            "request_id": current_id,
-            "method": scope["method"],
+            "event": event,
+            "request_id": outgoing.request_id,
+            "key": caller.name if caller is not None else None,
+            "method": scope.get("method", "GET"),
             "path": scope["path"][:200],
             "status": outgoing.status,
             "seconds": round(outgoing.seconds, 6),
         }
+        if HOT in scope:
+            line["one_of"] = ANSWERS_A_LINE
         access_log.info(orjson.dumps(line).decode())

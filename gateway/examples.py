@@ -155,3 +155,79 @@ SCOREBOARD: Final[dict[str, Any]] = {
     },
     "definitions": {"ece": "Expected calibration error of `confidence`, ten bins."},
 }
+
+HISTORY: Final[dict[str, Any]] = {
+    "symbol": "AAPL",
+    "forecasts": [
+        {
+            "forecast_id": "4c1f2a7be0d94a6f8f0f6f1d2c3b4a59",
+            "symbol": "AAPL",
+            "timeframe": "1d",
+            "as_of": "2022-12-21",
+            "made_at": "2022-12-21T22:10:04.512000Z",
+            "horizon": 5,
+            "target_date": "2022-12-29",
+            "current_price": 135.45,
+            "currency": "USD",
+            "price_target": 135.9,
+            "expected_return": 0.0033,
+            "direction": "neutral",
+            "probability_up": 0.53,
+            "confidence": 0.53,
+            "interval": {"confidence_level": 0.9, "lower": 124.1, "upper": 147.2},
+            "quantiles": {"0.05": 124.1, "0.25": 131.5, "0.5": 135.9, "0.75": 140.3, "0.95": 147.2},
+            "members": [
+                {
+                    "model": "xgboost",
+                    "version": "4413bd12fd6a",
+                    "weight": 1.0,
+                    "price_target": 135.9,
+                    "status": "ok",
+                    "error": -0.0464,
+                }
+            ],
+            "models_version": "20221231-6a8931bf37",
+            "provider": "yahoo",
+            "fingerprint": "sha256:1aabf9d4aa95",
+            "degraded": [],
+            "state": "settled",
+            "settled_at": "2022-12-30T00:05:11.020000Z",
+            "realised_date": "2022-12-29",
+            "bars_ahead": 5,
+            "realised_price": 129.61,
+            "realised_return": -0.0431,
+            "error": -0.0464,
+            "inside_interval": True,
+            "pinball": 0.0124,
+            "pinball_random_walk": 0.0131,
+        }
+    ],
+    "next_cursor": "MjAyMi0xMi0yMVQyMjoxMDowNC41MTIwMDArMDA6MDAvNGMxZjJhN2JlMGQ5NGE2ZjhmMGY2ZjFkMmMzYjRhNTk",
+}
+
+LIVE_SCOREBOARD: Final[dict[str, Any]] = {
+    "models_version": "20221231-6a8931bf37",
+    "symbol": "AAPL",
+    "rows": [
+        {
+            "model": "ensemble",
+            "members": ["xgboost", "lstm", "transformer", "har"],
+            "horizon": 5,
+            "n": 62,
+            "symbols": 1,
+            "first": "2023-01-03",
+            "last": "2023-04-03",
+            "mean_error": -0.0011,
+            "absolute_error": 0.0297,
+            "absolute_error_random_walk": 0.0298,
+            "skill_vs_no_change": 0.0034,
+            "coverage_50": 0.51,
+            "coverage_90": 0.91,
+            "pinball": 0.0098,
+            "pinball_random_walk": 0.0102,
+            "skill_vs_random_walk": 0.0392,
+            "note": "Few outcomes: below 100 these numbers are mostly chance.",
+        }
+    ],
+    "notes": ["Forecasts over several bars overlap from day to day."],
+}

@@ -1,23 +1,25 @@
 """BentoML's service and app factory, bent where the contract needs it.
 
-Private parts of BentoML are touched here and in ``gateway.traffic`` only, each in a few lines, and
+Private parts of BentoML are touched here only as far as the gateway goes, each in a few lines, and
 ``tests/gateway/test_factory.py`` fails for each of them when a new version moves it:
 
 - ``ServiceAppFactory.api_endpoint``: errors of native routes in our shape, with our statuses;
 - ``ServiceAppFactory.routes``: our page and specification before BentoML's (whose page loads a tracker);
-- ``ServiceAppFactory.middlewares``: its metrics taken out (they stand in front of the door, with templated
+- ``ServiceAppFactory.middlewares``: its metrics taken out (ours stand in front of the door, with templated
   paths), a guard put innermost;
 - ``Service.to_asgi`` and ``Service.openapi_spec``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk import Service
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from bentoml.exceptions import BentoMLException
 from starlette.applications import Starlette
@@ -29,13 +31,21 @@ from starlette.routing import BaseRoute, Route
 
 from errors import MalformedBody
 from gateway.asgi import ASGIApp
+from gateway.backend import Backend
+from gateway.connection import use_bounded_connections
+from gateway.direct import Direct
 from gateway.docs_page import docs_response
 from gateway.door import Door
+from gateway.draining import DRAINING
+from gateway.express import Express
 from gateway.guard import Guard
+from gateway.limits import SharedWindows
+from gateway.measurements import TrafficMetrics
 from gateway.openapi import Specification, specification_of
 from gateway.options import GatewayOptions
+from gateway.refusals import Refusals
 from gateway.responses import error_response, json_response
-from gateway.traffic import PathTemplates, TemplatedTraffic
+from gateway.traffic import PathTemplates, Traffic
 
 _ASSETS_OF_BENTOML = ("static_content", "assets")
 
@@ -72,12 +82,6 @@ class GatewayAppFactory(ServiceAppFactory):  # type: ignore[misc]
         kept = [it for it in super().middlewares if it.cls is not RunnerTrafficMetricsMiddleware]
         return [*kept, Middleware(Guard)]
 
-    @property
-    def metrics_options(self) -> dict[str, Any]:
-        """What BentoML would have given its own metrics middleware."""
-        [metrics] = [it for it in super().middlewares if it.cls is RunnerTrafficMetricsMiddleware]
-        return dict(metrics.kwargs)
-
     def __call__(self) -> Starlette:
         app: Starlette = super().__call__()
         app.router.redirect_slashes = False
@@ -100,21 +104,46 @@ def _translated(exc: BentoMLException) -> HTTPException:
     return HTTPException(exc.error_code.value)
 
 
+def believe_proxies(trusted: Sequence[str]) -> None:
+    """Tell uvicorn, which starts after the app is built, whose ``X-Forwarded-For`` names the caller.
+
+    Left alone it believes everyone on this machine.
+    """
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(trusted)
+
+
+def shared_windows(redis_url: str | None) -> SharedWindows | None:
+    """Where gateways count requests together; without a URL every process counts for itself."""
+    if redis_url is None:
+        return None
+    from gateway.shared_limits import RedisWindows  # 0.2 s, for those who have a Redis
+
+    return RedisWindows(redis_url)
+
+
 class GatewayService(Service):  # type: ignore[misc]
-    """A BentoML service with our door in front. Made by ``gateway_service``, which sets ``read_options``."""
+    """A BentoML service with our door in front. Made by ``gateway_service``, which sets the class attributes."""
 
     read_options: Callable[[], GatewayOptions]
+    backend: Callable[[], Backend] | None
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """metrics -> door -> BentoML's app."""
+        """kept answers -> metrics -> door -> the two busiest routes -> BentoML's app."""
         self.inject_config()
         options = type(self).read_options()
         factory = GatewayAppFactory(self, is_main=is_main)
         app = factory()
-        door = Door(app, options)
+        inner = Direct(app, backend, self.config["traffic"]["timeout"]) if (backend := type(self).backend) else app
+        believe_proxies(options.trusted_proxies)
+        use_bounded_connections()
+        shared = shared_windows(options.redis_url)
         if not factory.enable_metrics:
-            return door
-        return TemplatedTraffic(door, PathTemplates(app.routes), **factory.metrics_options)
+            return Door(inner, options, shared)
+        client = BentoMLContainer.metrics_client.get()
+        door = Door(inner, options, shared, Refusals(client))
+        metrics = TrafficMetrics(client)
+        usual = Traffic(door, PathTemplates(app.routes), metrics, DRAINING)
+        return Express(usual, door.gatekeeper, door.hot, metrics, DRAINING, logs=options.access_log)
 
     @property
     def openapi_spec(self) -> Specification:
@@ -122,9 +151,13 @@ class GatewayService(Service):  # type: ignore[misc]
         return specification_of(self)
 
 
-def gateway_service(options: Callable[[], GatewayOptions]) -> type[GatewayService]:
+def gateway_service(
+    options: Callable[[], GatewayOptions], backend: Callable[[], Backend] | None = None
+) -> type[GatewayService]:
     """The class for ``@bentoml.service(service_class=...)``.
 
-    ``options`` is called when the app is built, so that importing the service reads no environment.
+    ``options`` is called when the app is built, so that importing the service reads no environment. With ``backend``,
+    called for every request, forecasts are answered without a look at BentoML's stack.
     """
-    return type("GatewayService", (GatewayService,), {"read_options": staticmethod(options)})
+    attributes: dict[str, Any] = {"read_options": staticmethod(options), "backend": backend and staticmethod(backend)}
+    return type("GatewayService", (GatewayService,), attributes)

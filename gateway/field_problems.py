@@ -33,6 +33,8 @@ _PROBLEMS: Mapping[str, str] = {
     "string_too_long": "must have at most {max_length} characters",
 }
 _MOST = 50
+# Parts that pydantic adds: that a key is meant, and which shape of a body (see gateway.option_schemas).
+_MARKS = frozenset({"[key]", "[contract]", "[chain]"})
 _LONGEST_PART = 64
 
 
@@ -56,7 +58,7 @@ def path_of(place: Sequence[int | str]) -> str:
     """``("models", 1)`` -> ``models[1]``, ``("weights", "lstm")`` -> ``weights.lstm``, ``()`` -> ``body``."""
     path = ""
     for part in place:
-        if part == "[key]":
+        if part in _MARKS:
             continue
         path += f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_PART]}"
     return path.lstrip(".") or "body"

@@ -7,21 +7,23 @@ from typing import Any, Literal
 from gateway.reports import HealthChecks, HealthFacts
 
 Status = Literal["ok", "degraded", "down"]
+_AWAY = frozenset({"failing", "open", "half_open"})
 
 
 def overall(checks: HealthChecks) -> Status:
-    """``down`` when no runner or no source can answer, ``degraded`` when one of them or the cache cannot."""
+    """``down`` when no runner or no source can answer, ``degraded`` when one of them, the cache or the database
+    cannot."""
     runners = [check.state for check in checks.runners]
     sources = [check.state for check in checks.sources]
     if _none_answers(runners) or _none_answers(sources):
         return "down"
-    cache_fails = checks.cache is not None and checks.cache.state == "failing"
-    return "degraded" if cache_fails or "failing" in [*runners, *sources] else "ok"
+    beside: list[Any] = [part.state for part in (checks.cache, checks.database) if part is not None]
+    return "degraded" if any(state in _AWAY for state in [*runners, *sources, *beside]) else "ok"
 
 
 def _none_answers(states: list[Any]) -> bool:
     # A source that has not been asked yet may well answer.
-    return all(state == "failing" for state in states)
+    return all(state in _AWAY for state in states)
 
 
 def report(facts: HealthFacts) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway import examples
-from gateway.auth import PUBLIC_PATHS
+from gateway.auth import PUBLIC_PATHS, SCOPE_OF_PATH, UNCOUNTED_PATHS
 from gateway.operations import NATIVE, Examples, Operation
 from gateway.responses import problem_for_status
 from gateway.schemas import ErrorBody, PredictRequest
@@ -36,10 +36,15 @@ _HEADERS: Final = {
     "X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"},
     "X-Response-Time": {"$ref": "#/components/headers/X-Response-Time"},
 }
+_LIMITS: Final = {
+    f"X-RateLimit-{it}": {"$ref": f"#/components/headers/X-RateLimit-{it}"} for it in ("Limit", "Remaining", "Reset")
+}
 _TAGS: Final = {
     "Forecasts": "Ask for a forecast.",
     "Models": "What is published, and how it scored.",
     "Symbols": "What can be asked for.",
+    "Risk": "What can be lost, and how well that was told in the past.",
+    "Options": "What contracts are worth.",
     "Operations": "For those who run the service.",
 }
 Json = dict[str, Any]
@@ -69,7 +74,7 @@ def specification_of(service: Any) -> Specification:
     paths.update(_probes())
     for path, item in paths.items():
         for operation in item.values():
-            _finish(operation, public=path in PUBLIC_PATHS)
+            _finish(operation, path)
     # Through JSON and back: nothing is shared between places, so YAML needs no anchors.
     return Specification(orjson.loads(orjson.dumps(_document(paths, schemas))))
 
@@ -103,7 +108,15 @@ def _header_components() -> Json:
             "description": "Time until the response began, in seconds.",
             "schema": {"type": "string", "pattern": "^[0-9]+\\.[0-9]+$"},
         },
+        "X-RateLimit-Limit": _whole("Requests that this key may make in its window."),
+        "X-RateLimit-Remaining": _whole("Requests that it may still make now."),
+        "X-RateLimit-Reset": _whole("Seconds until more remain, rounded up."),
+        "Retry-After": _whole("Seconds after which asking again makes sense."),
     }
+
+
+def _whole(description: str) -> Json:
+    return {"description": description, "schema": {"type": "integer", "minimum": 0}}
 
 
 def _schemas_of(operations: Iterable[Operation]) -> Json:
@@ -157,8 +170,15 @@ def _add_mounted(app: FastAPI, prefix: str, paths: dict[str, Json], schemas: Jso
     for path, item in described["paths"].items():
         paths.setdefault(prefix.rstrip("/") + path, {}).update(item)
     for name, schema in described.get("components", {}).get("schemas", {}).items():
-        if schemas.setdefault(name, schema) != schema:
+        if _without_nulls(schemas.setdefault(name, schema)) != _without_nulls(schema):
             raise ValueError(f"two different schemas are called {name}")
+
+
+def _without_nulls(schema: Any) -> Any:
+    """FastAPI leaves out a default of null, pydantic writes it: no difference to a reader."""
+    if isinstance(schema, dict):
+        return {name: _without_nulls(value) for name, value in schema.items() if value is not None}
+    return [_without_nulls(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def _probes() -> dict[str, Json]:
@@ -185,13 +205,19 @@ def _probe(name: str, summary: str, *errors: int) -> Json:
     return {"get": operation}
 
 
-def _finish(operation: Json, *, public: bool) -> None:
+def _finish(operation: Json, path: str) -> None:
     """What holds for every route: who may call it, and the headers of its responses."""
     responses: Json = operation["responses"]
-    if public:
+    headers = dict(_HEADERS)
+    if path in PUBLIC_PATHS:
         operation["security"] = []
     else:
-        responses.setdefault("401", _error(401))
-    for response in responses.values():
-        response["headers"] = dict(_HEADERS)
+        for refusal in (401, 403, 429):
+            responses.setdefault(str(refusal), _error(refusal))
+        needed = f"Needs a key with the scope `{SCOPE_OF_PATH.get(path, 'read')}`."
+        operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needed)))
+        headers |= {} if path in UNCOUNTED_PATHS else _LIMITS
+    for status, response in responses.items():
+        retry = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}} if status in ("429", "503") else {}
+        response["headers"] = headers | retry
     operation["responses"] = dict(sorted(responses.items()))

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.hot import HotAnswers
+from gateway.keys import parse_keys
+from gateway.limits import Limit
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """``api_keys`` may be empty only with ``auth`` False: who lets everyone in has to say so in words.
+    """``api_keys``, written as ``gateway.keys`` reads them, may be empty only with ``auth`` False: who lets everyone
+    in has to say so in words. ``rate_limit`` is for keys that have no limit of their own; ``redis_url`` is where
+    gateways count together, None to count alone. ``trusted_proxies`` are the addresses and networks whose
+    ``X-Forwarded-For`` is believed. A key may have ``max_sockets`` websockets open on one gateway.
 
     ``frontend_origin`` is the one origin whose pages may call us, or None for no CORS headers at all.
     ``max_body_bytes`` bounds a request body, ``body_timeout_s`` how long it may take to arrive.
-    ``access_log`` writes one line per request to the logger ``deepfinance.access``.
+    ``access_log`` writes one line per request to the logger ``deepfinance.access``. ``hot`` keeps forecasts for the
+    door; None for one of its own.
     """
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     auth: bool = True
+    rate_limit: str = "100/minute"
+    redis_url: str | None = field(default=None, repr=False)
+    trusted_proxies: tuple[str, ...] = ()
+    max_sockets: int = 2_000
     frontend_origin: str | None = None
     max_body_bytes: int = 1_048_576
     body_timeout_s: float = 15.0
     access_log: bool = True
+    hot: HotAnswers | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.auth and not self.api_keys:
             raise ValueError("an API key is needed unless authentication is switched off in so many words")
-        if not all(key.strip() for key in self.api_keys):
-            raise ValueError("an API key must not be empty")
+        parse_keys(self.api_keys)
+        Limit.parse(self.rate_limit)

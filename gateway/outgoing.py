@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from gateway.asgi import Message, Send
+from gateway.body import Rest
 from gateway.responses import ERROR_PREFIX, error_body, problem_for_status
 
 #: Given to every response that does not say otherwise itself. The documentation page has its own policy.
@@ -14,22 +16,30 @@ _DEFAULTS = {
     b"referrer-policy": b"no-referrer",
     b"x-content-type-options": b"nosniff",
 }
+#: Those of an answer that says itself how long it is good.
+DEFAULT_HEADERS = tuple(pair for pair in _DEFAULTS.items() if pair[0] != b"cache-control")
 _NAMES_THE_FRAMEWORK = b"server"
 _OF_THE_OLD_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
 _LARGEST_ERROR = 65_536
 
 
 class Outgoing:
-    """A ``send`` for one response. Errors are held back until their body is seen, all else passes at once."""
+    """A ``send`` for one response. Errors are held back until their body is seen, all else passes at once.
+
+    The door sets ``limits`` where the request was counted (the headers that say so), and the ``rest`` of the body that
+    may still be coming when an error goes out: the connection is closed then.
+    """
 
     def __init__(self, send: Send, request_id: str, started_at: float) -> None:
         self._send = send
-        self._request_id = request_id.encode()
+        self.request_id = request_id
         self._started_at = started_at
         self._held: Message | None = None
         self._body = b""
         self._over = False
         self.status = 0
+        self.limits: Callable[[], list[tuple[bytes, bytes]]] | None = None
+        self.rest: Rest | None = None
 
     @property
     def seconds(self) -> float:
@@ -61,8 +71,17 @@ class Outgoing:
         headers = list(start.get("headers", ()))
         if not self._body.startswith(ERROR_PREFIX):
             headers = self._translate(headers)
-        await self._send({**start, "headers": self._stamped(headers)})
-        await self._send({"type": "http.response.body", "body": self._body})
+        if self.rest is not None and self.rest.may_come():
+            await self._send_and_close(start, headers, self.rest)
+        else:
+            await self._send({**start, "headers": self._stamped(headers)})
+            await self._send({"type": "http.response.body", "body": self._body})
+
+    async def _send_and_close(self, start: Message, headers: list[tuple[bytes, bytes]], rest: Rest) -> None:
+        await self._send({**start, "headers": self._stamped([*headers, (b"connection", b"close")])})
+        await self._send({"type": "http.response.body", "body": self._body, "more_body": True})
+        await rest.forget()
+        await self._send({"type": "http.response.body", "body": b""})
 
     def _translate(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Replace the body by one in our shape; headers such as Allow and those for CORS are kept."""
@@ -78,6 +97,8 @@ class Outgoing:
         said = {name for name, _ in headers}
         stamped = [pair for pair in headers if pair[0] != _NAMES_THE_FRAMEWORK]
         stamped += [pair for pair in _DEFAULTS.items() if pair[0] not in said]
-        stamped.append((b"x-request-id", self._request_id))
+        if self.limits is not None:
+            stamped += self.limits()
+        stamped.append((b"x-request-id", self.request_id.encode()))
         stamped.append((b"x-response-time", f"{self.seconds:.6f}".encode()))
         return stamped

@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from contracts import Forecast, ForecastRequest
+from contracts import ForecastRequest
 from errors import DeepFinanceError
+from gateway.answers import Answer, validators
 from gateway.backend import Backend, Catalogue
-from gateway.convert import from_forecast, to_request
+from gateway.convert import to_request
+from gateway.hot import leave
 from gateway.responses import error_info, json_response, log_if_unforeseen, problem_of
 from gateway.schemas import BatchRequest, PredictRequest
 
@@ -29,7 +32,8 @@ async def answer_predict(body: PredictRequest, backend: Backend) -> Response:
     [answer] = await backend.predict([request])
     if isinstance(answer, DeepFinanceError):
         raise answer
-    return json_response(from_forecast(answer))
+    leave(answer)
+    return Response(answer.body, headers=validators(answer.tag, answer.max_age), media_type="application/json")
 
 
 async def answer_batch(body: BatchRequest, backend: Backend) -> Response:
@@ -56,16 +60,16 @@ def _checked(item: Any, catalogue: Catalogue) -> ForecastRequest | ValidationErr
         return exc
 
 
-async def _answers(checked: Sequence[ForecastRequest | Exception], backend: Backend) -> list[Forecast | Exception]:
+async def _answers(checked: Sequence[ForecastRequest | Exception], backend: Backend) -> list[Answer | Exception]:
     """Ask once for all that can be asked, and put the answers back in their places."""
     requests = [item for item in checked if isinstance(item, ForecastRequest)]
     forecasts = iter(await backend.predict(requests) if requests else ())
     return [next(forecasts) if isinstance(item, ForecastRequest) else item for item in checked]
 
 
-def _result(answer: Forecast | Exception) -> dict[str, Any]:
-    if isinstance(answer, Forecast):
-        return {"status": 200, "forecast": from_forecast(answer)}
+def _result(answer: Answer | Exception) -> dict[str, Any]:
+    if isinstance(answer, Answer):
+        return {"status": 200, "forecast": orjson.Fragment(answer.body)}
     problem = problem_of(answer)
     log_if_unforeseen(answer, problem)
     return {"status": problem.status, "error": error_info(problem)}

@@ -32,7 +32,10 @@ class SourceCheck(Report):
     """One data source, in the order in which they are tried."""
 
     name: str = Field(description="Name of the source.", examples=["bundled"])
-    state: Literal["ok", "failing", "unused"] = Field(description="`unused` when it has not been asked yet.")
+    state: Literal["ok", "failing", "open", "half_open", "unused"] = Field(
+        description="`unused` when it has not been asked yet, `open` when it failed and is left alone for a while, "
+        "`half_open` when it is being tried again."
+    )
     latency_ms: float | None = Field(default=None, description="Time of the last answer, in milliseconds.")
     detail: str | None = Field(default=None, description="Why it is failing, in words.")
 
@@ -45,12 +48,24 @@ class CacheCheck(Report):
     detail: str | None = Field(default=None, description="Why it is failing, in words.")
 
 
+class DatabaseCheck(Report):
+    """Where forecasts are kept."""
+
+    state: str = Field(
+        description="`sqlite` or `postgresql` where it answers; `failing`: forecasts are made and wait to be stored.",
+        examples=["sqlite"],
+    )
+    latency_ms: float | None = Field(default=None, description="Time of the last probe, in milliseconds.")
+    detail: str | None = Field(default=None, description="What else to know, in words.")
+
+
 class HealthChecks(Report):
     """Everything a forecast depends on."""
 
     runners: list[RunnerCheck] = Field(description="Every model runner.")
     sources: list[SourceCheck] = Field(description="Every data source.")
     cache: CacheCheck | None = Field(default=None, description="Null when there is no cache.")
+    database: DatabaseCheck | None = Field(default=None, description="Null when no history is kept.")
 
 
 class HealthFacts(Report):

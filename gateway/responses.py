@@ -23,6 +23,7 @@ from errors import (
     ErrorDetail,
     InvalidRequest,
     MalformedBody,
+    RateLimited,
     Unauthorized,
     Unavailable,
 )
@@ -59,9 +60,11 @@ _BY_STATUS: Mapping[int, tuple[str, str]] = {
     405: ("method_not_allowed", "this address does not take that method"),
     408: ("timeout", "the request did not arrive in time"),
     413: ("payload_too_large", "the body is too large"),
+    414: ("uri_too_long", "the address is too long"),
     415: ("unsupported_media_type", "the body must be application/json"),
     422: ("invalid_request", "the request is not valid"),
     429: ("rate_limited", "too many requests at once; ask again in a moment"),
+    431: ("headers_too_large", "the headers are too large"),
     502: ("unavailable", "nothing can answer at the moment; ask again in a moment"),
     503: ("unavailable", "nothing can answer at the moment; ask again in a moment"),
     504: ("timeout", "no answer in time"),
@@ -87,7 +90,7 @@ def _ours(exc: DeepFinanceError) -> Problem:
     if isinstance(exc, ConfigurationError):
         return INTERNAL
     headers: dict[str, str] = {}
-    if isinstance(exc, Unavailable):
+    if isinstance(exc, (Unavailable, RateLimited)):
         headers["Retry-After"] = str(max(1, exc.retry_after))
     if isinstance(exc, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"

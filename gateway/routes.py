@@ -8,13 +8,17 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from errors import DeepFinanceError, ErrorDetail, InvalidRequest, UnknownModel
+from errors import DeepFinanceError, ErrorDetail, InvalidRequest, MalformedBody, UnknownModel
 from gateway import examples
 from gateway.backend import Backend
 from gateway.field_problems import details_from
 from gateway.health import report
+from gateway.history import add_history
+from gateway.operations_routes import add_operations
+from gateway.option_routes import add_options
 from gateway.paging import page_of
 from gateway.reports import (
     HealthDown,
@@ -25,6 +29,7 @@ from gateway.reports import (
     SymbolPage,
 )
 from gateway.responses import error_info, error_response, json_response, problem_for_status
+from gateway.risk_routes import add_risk
 from gateway.schemas import ErrorBody, Symbol
 from gateway.scoreboard import ScoreboardReport
 
@@ -50,11 +55,15 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    _answer_errors_in_our_shape(app)
+    answer_errors_in_our_shape(app)
     _add_health(app, backend)
+    add_operations(app, backend)  # before /models/{name}, which would take /models/status
     _add_models(app, backend)
     _add_scoreboard(app, backend)
     _add_symbols(app, backend)
+    add_options(app, lambda: backend().options)
+    add_risk(app, lambda: backend().risk)
+    add_history(app, backend)
     return app
 
 
@@ -63,7 +72,7 @@ def _add_health(app: FastAPI, backend: Callable[[], Backend]) -> None:
         "/health", summary="Health of every part", tags=["Operations"], response_model=HealthReport, responses=_DOWN
     )
     async def health() -> Response:
-        """Deep health: every runner and data source, each with state and latency. Needs no key."""
+        """Deep health: every runner and data source, cache and database, each with state and latency. Needs no key."""
         body = report(await backend().health())
         if body["status"] != "down":
             return json_response(body)
@@ -117,7 +126,9 @@ def _add_symbols(app: FastAPI, backend: Callable[[], Backend]) -> None:
         return await backend().symbol(symbol)
 
 
-def _answer_errors_in_our_shape(app: FastAPI) -> None:
+def answer_errors_in_our_shape(app: FastAPI) -> None:
+    """Whatever a mounted route raises, a body that it checked itself included."""
+
     async def respond(_: Request, exc: Exception) -> Response:
         return error_response(exc)
 
@@ -126,11 +137,14 @@ def _answer_errors_in_our_shape(app: FastAPI) -> None:
 
     app.add_exception_handler(DeepFinanceError, respond)
     app.add_exception_handler(HTTPException, respond)
+    app.add_exception_handler(ValidationError, respond)
     app.add_exception_handler(RequestValidationError, invalid)
 
 
 def _translated(exc: Exception) -> InvalidRequest:
     assert isinstance(exc, RequestValidationError)
+    if any(found["type"] == "json_invalid" for found in exc.errors()):
+        return MalformedBody("the body is not JSON")
     # Each place begins with where the value came from (path, query, body); the field's own name says enough.
     details = details_from(exc.errors(), skip=1)
     return InvalidRequest("1 field is wrong" if len(details) == 1 else f"{len(details)} are wrong", details)

@@ -183,7 +183,7 @@ class EvidenceBody(Body):
 
 
 class DroppedBar(Body):
-    """A bar that was not used."""
+    """A bar that was not used, or that looks odd and was."""
 
     time: str = Field(description="Date, or ISO 8601 time.", examples=["2020-03-09"])
     problem: str = Field(description="What is wrong with it.", examples=["high below low"])
@@ -194,10 +194,14 @@ class DataBody(Body):
 
     provider: str = Field(description="Source of the bars.", examples=["bundled"])
     last_bar: datetime.date = Field(description="Date of the newest bar.", examples=["2022-12-28"])
-    stale: bool = Field(description="True when a newer session of the exchange has closed.")
+    stale: bool = Field(description="True when a newer session has closed, or the source cannot renew the bars now.")
     bars: int = Field(ge=1, description="Number of bars.", examples=[8313])
     fingerprint: str = Field(description="Hash of the bars.", examples=["sha256:4bf1..."])
     dropped: list[DroppedBar] = Field(default=[], description="Bars that were not used, and why.")
+    age_seconds: float | None = Field(
+        default=None, ge=0, description="Seconds since a live source gave the bars; null for bars of no live source."
+    )
+    suspicious: list[DroppedBar] = Field(default=[], description="Bars that look odd and were used, and why.")
 
 
 class PredictResponse(Body):
@@ -223,7 +227,10 @@ class PredictResponse(Body):
     evidence: EvidenceBody
     data: DataBody
     models_version: str = Field(description="Version of the model set.")
-    degraded: list[str] = Field(description="Models that failed; interval and evidence are those of the rest.")
+    degraded: list[str] = Field(
+        description="Models that failed (interval and evidence are those of the rest), and `source:` with the name of "
+        "each data source that could not answer (`data.provider` is who did)."
+    )
     cached: bool = Field(description="True when the same forecast was made before and is given again.")
     notes: list[str] = Field(default=[], description="Remarks that belong to this forecast, in words.")
     explanation: ExplanationBody | None = Field(default=None, description="Only where `explain` asked for it.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -11,6 +12,14 @@ from contracts import Bars, Instrument, Timeframe
 from errors import UnknownSymbol
 
 SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.^=-]{0,14}")
+
+
+@dataclass(frozen=True, slots=True)
+class LatestPrice:
+    """What was last paid, in the unit of the bars: of the bar still forming, where there is one. ``time`` is aware."""
+
+    price: float
+    time: datetime
 
 
 class Source(Protocol):

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contracts import Grid, MemberSpec
+from contracts import Grid, MemberSpec, Timeframe
 from errors import ArtefactError
 from features.spec import fingerprint
 
 MANIFEST = "manifest.json"
+SERVED_TIMEFRAMES: tuple[Timeframe, ...] = ("1d",)
 _ADVICE = "restore models_store/current from the repository, or publish a new set with `make train`"
 
 
@@ -89,6 +90,16 @@ def read_member(folder: Path, name: str) -> tuple[MemberSpec, Grid]:
     verify_fingerprint(manifest)
     verify_file(folder, spec)
     return spec, grid_of(manifest)
+
+
+def verify_servable(folder: Path) -> None:
+    """Refuse the set in ``folder`` unless ``verify_model_set`` takes it and it forecasts bars that are served."""
+    verify_model_set(folder)
+    timeframe = read_manifest(folder).get("timeframe", "1d")
+    if timeframe not in SERVED_TIMEFRAMES:
+        raise ArtefactError(
+            f"the model set forecasts {timeframe} bars; this version serves {', '.join(SERVED_TIMEFRAMES)} alone"
+        )
 
 
 def verify_model_set(folder: Path) -> None:

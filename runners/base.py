@@ -11,9 +11,9 @@ import numpy as np
 from bentoml.exceptions import InvalidArgument
 from bentoml.validators import DType
 
-from runners.artefact import member_specs, read_manifest, read_member
 from runners.dispatcher import cap_learned_wait
-from runners.members import Member, load_member
+from runners.hosted import HostedSets
+from runners.stopping import leave_stopping_to_supervisor
 from runners.store import declared_model_set
 from settings import model_set_folder, service_options
 
@@ -45,36 +45,25 @@ def batched(method: Callable[..., Any]) -> Any:
 
 class MemberService:
     """One model behind ``predict``, and in the same process those of ``others`` that the set has, behind methods of
-    their own. A row in, its z quantiles out; callers' rows are batched together."""
+    their own. A stamped row in (hosted.py), its z quantiles out; callers' rows are batched together."""
 
     member: ClassVar[str]
     others: ClassVar[tuple[str, ...]] = ()
     model_set = declared_model_set(model_set_folder())
 
     def __init__(self) -> None:
-        folder = Path(self.model_set.path)
-        published = {spec.name for spec in member_specs(read_manifest(folder))}
-        hosted = [self.member, *(name for name in self.others if name in published)]
-        self._models = {name: _loaded(folder, name) for name in hosted}
+        self._hosted = HostedSets([self.member, *self.others])
+        self._hosted.load(Path(self.model_set.path))
+        leave_stopping_to_supervisor()
 
     @batched
     def predict(self, rows: Rows) -> np.ndarray:
-        """(n_rows, row_width) float32 -> (n_rows, n_horizons, n_levels) float64."""
+        """(n_rows, 1 + row_width) stamped float32 -> (n_rows, n_horizons, n_levels) float64."""
         return self._ask(self.member, rows)
 
     def _ask(self, name: str, rows: np.ndarray, what: str = "predict") -> np.ndarray:
-        """What the model called ``name`` says to these rows; ``what`` is a method of it."""
-        if name not in self._models:
-            raise InvalidArgument(f"the model set has no member {name!r}")
+        """What the model called ``name`` says to these stamped rows; ``what`` is a method of it."""
         try:
-            answer: np.ndarray = getattr(self._models[name], what)(rows)
+            return self._hosted.ask(name, rows, what)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
-        return answer
-
-
-def _loaded(folder: Path, name: str) -> Member:
-    spec, grid = read_member(folder, name)
-    model = load_member(spec, grid, folder / spec.file)
-    model.warm_up()
-    return model

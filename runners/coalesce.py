@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from runners.foreign import BadAnswer, connection_was_lost, runner_is_away, tran
 
 log = logging.getLogger("deepfinance.runners")
 
+PREPARATION = 15.0
+"""Seconds that loading a model may take."""
+
 Call = Callable[[Floats32], Awaitable[Any]]
 """(n_rows, row_width) -> (n_rows, n_horizons, n_levels), from wherever the model is."""
 
@@ -31,15 +34,16 @@ Call = Callable[[Floats32], Awaitable[Any]]
 class Limits:
     """``rows_per_call`` is what single requests are gathered into; one request may bring up to
     ``largest_call`` rows in a call of its own. ``timeout`` counts from a request's arrival, ``retry_timeout``
-    bounds the second attempt after a lost connection, ``cool_down`` is how long a lost runner is left alone,
-    all in seconds."""
+    bounds the second attempt after a lost connection; a lost runner is asked every ``pause`` whether it is back and has
+    ``patience`` to answer, all in seconds."""
 
     rows_per_call: int = 64
     largest_call: int = 512
     calls_in_flight: int = 2
     timeout: float = 3.0
     retry_timeout: float = 1.0
-    cool_down: float = 1.0
+    pause: float = 0.25
+    patience: float = 5.0
 
 
 @dataclass(slots=True)
@@ -55,6 +59,39 @@ class Counters:
     refused: int = 0
     last_latency: float | None = None
     last_error: str | None = None
+
+
+class Observer(Protocol):
+    """Is told what happens to the calls of one runner."""
+
+    def answered(self, n_rows: int, seconds: float) -> None: ...
+
+    def failed(self, error: Exception) -> None: ...
+
+    def refused(self) -> None: ...
+
+    def queued(self, n_rows: int) -> None: ...
+
+    def away(self, is_away: bool) -> None: ...
+
+
+class Unobserved:
+    """Nobody is told."""
+
+    def answered(self, n_rows: int, seconds: float) -> None:
+        pass
+
+    def failed(self, error: Exception) -> None:
+        pass
+
+    def refused(self) -> None:
+        pass
+
+    def queued(self, n_rows: int) -> None:
+        pass
+
+    def away(self, is_away: bool) -> None:
+        pass
 
 
 class _Order:
@@ -98,14 +135,14 @@ class CoalescingRunner:
         grid: Grid,
         call: Call,
         limits: Limits | None = None,
-        observe_rows: Callable[[int], None] = lambda n_rows: None,
+        observer: Observer | None = None,
     ) -> None:
         self._spec = spec
         self._grid = grid
         self._call = call
-        self._observe_rows = observe_rows
+        self._observer = observer or Unobserved()
         self._limits = limits or Limits()
-        self._breaker = Breaker(self._limits.cool_down)
+        self._breaker = Breaker(self._try_out, self._limits.pause, self._observer.away)
         self._waiting: deque[deque[_Row]] = deque()
         self._under_way: dict[str, _Row] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,9 +168,10 @@ class CoalescingRunner:
         order = _Order((len(rows), *self._grid.shape))
         if not len(rows):
             return order.answer
-        if not self._breaker.lets_through():
+        if self._breaker.is_open:
             self.counters.refused += 1
-            raise RunnerUnavailable(f"model {self._spec.name} is not answering", retry_after=1)
+            self._observer.refused()
+            raise self._not_answering()
         self._enqueue(keys, rows, order)
         try:
             async with asyncio.timeout(self._limits.timeout):
@@ -142,13 +180,44 @@ class CoalescingRunner:
             raise Timeout(f"model {self._spec.name} did not answer in time") from None
         return order.answer
 
+    def lost(self) -> None:
+        """Its process has died: who waits for it is told now, not when a call to nobody times out."""
+        self._breaker.failed()
+        self.counters.last_error = self._not_answering().message
+        self._end(self._not_answering())
+
+    @property
+    def is_idle(self) -> bool:
+        """True while nobody waits for an answer."""
+        return not self._under_way
+
     async def close(self) -> None:
         """End what is under way; whoever still waits gets an error."""
-        for task in (pending := list(self._tasks)):
-            task.cancel()
+        pending = self._end(RunnerUnavailable("the service is stopping"))
         await asyncio.gather(*pending, return_exceptions=True)
-        self._settle_with_error(list(self._under_way.values()), RunnerUnavailable("the service is stopping"))
+        self._breaker.succeeded()
+
+    def _end(self, error: DeepFinanceError) -> list[asyncio.Task[None]]:
+        """Give up every call and row; those calls, cancelled."""
+        pending = list(self._tasks)
         self._waiting.clear()
+        self._settle_with_error(list(self._under_way.values()), error)
+        for task in pending:
+            task.cancel()
+        self._observer.queued(0)
+        return pending
+
+    def _not_answering(self) -> RunnerUnavailable:
+        return RunnerUnavailable(f"model {self._spec.name} is not answering", retry_after=1)
+
+    async def prepare(self) -> None:
+        """Have the runner answer for one row, for which it may have to load the model; raises what it raises."""
+        await self._try_out(PREPARATION)
+
+    async def _try_out(self, patience: float | None = None) -> None:
+        """Ask for one row, beside the queue. While the runner is away this hangs in its socket until it is back."""
+        row = np.zeros((1, self._spec.row_width), np.float32)
+        self._checked(await asyncio.wait_for(self._call(row), patience or self._limits.patience), 1)
 
     def _check(self, keys: Sequence[str], rows: Floats32) -> None:
         """One caller's bad row must not fail the call it would have shared with others."""
@@ -167,6 +236,7 @@ class CoalescingRunner:
             row.takers.append((order, position))
         if block:
             self._waiting.append(block)
+            self._observer.queued(self.queued_rows)
             asyncio.get_running_loop().call_soon(self._start_calls)  # after others that are ready now have queued
 
     def _start_calls(self) -> None:
@@ -174,6 +244,7 @@ class CoalescingRunner:
             task = asyncio.get_running_loop().create_task(self._run(batch))
             self._tasks.add(task)
             task.add_done_callback(self._finished)
+            self._observer.queued(self.queued_rows)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -201,7 +272,7 @@ class CoalescingRunner:
             if row.wanted:
                 block.append(row)
             else:
-                del self._under_way[row.key]
+                self._forget(row)
 
     async def _run(self, batch: list[_Row]) -> None:
         """One call, from rows to answers. Raises only when cancelled: the outcome belongs to the requests."""
@@ -209,7 +280,7 @@ class CoalescingRunner:
         try:
             answers = await self._ask(np.stack([row.values for row in batch]))
         except asyncio.CancelledError:
-            self._settle_with_error(batch, RunnerUnavailable("the service is stopping"))
+            self._settle_with_error(batch, self._not_answering())  # where nobody has been told yet
             raise
         except Exception as error:
             self._note_failure(error, len(batch))
@@ -245,19 +316,24 @@ class CoalescingRunner:
 
     def _settle(self, batch: list[_Row], answers: Floats) -> None:
         for row, quantiles in zip(batch, answers, strict=True):
-            self._under_way.pop(row.key, None)
+            self._forget(row)
             for order, position in row.takers:
                 order.deliver(position, quantiles)
 
     def _settle_with_error(self, batch: list[_Row], error: DeepFinanceError) -> None:
         for row in batch:
-            self._under_way.pop(row.key, None)
+            self._forget(row)
             for order, _ in row.takers:
                 order.fail(type(error)(error.message))  # an exception each: a raised one collects its raiser's trace
 
+    def _forget(self, row: _Row) -> None:
+        """Not one of the same key that came after it was given up."""
+        if self._under_way.get(row.key) is row:
+            del self._under_way[row.key]
+
     def _note_success(self, n_rows: int, latency: float) -> None:
         self._breaker.succeeded()
-        self._observe_rows(n_rows)
+        self._observer.answered(n_rows, latency)
         self.counters.calls += 1
         self.counters.rows += n_rows
         self.counters.largest_call = max(self.counters.largest_call, n_rows)
@@ -265,6 +341,7 @@ class CoalescingRunner:
         self.counters.last_error = None
 
     def _note_failure(self, error: Exception, n_rows: int) -> None:
+        self._observer.failed(error)
         if runner_is_away(error):
             self._breaker.failed()
         self.counters.failures += 1

@@ -18,6 +18,8 @@ from errors import ArtefactError
 from runners.artefact import MANIFEST, read_manifest
 
 NAME = "deepfinance"
+SERVED = "DEEPFINANCE_SERVED"
+"""Environment variable of the processes of a running service: the file that names the version it serves."""
 
 
 def model_set_tag(manifest: Mapping[str, Any]) -> bentoml.Tag:
@@ -35,8 +37,11 @@ def model_set_tag(manifest: Mapping[str, Any]) -> bentoml.Tag:
 def declared_model_set(folder: Path) -> BentoModel:
     """The set to declare on a service class; it is put into the store first where ``folder`` has its files.
 
-    In a built Bento ``folder`` holds the manifest alone and the Bento's own store holds the rest.
+    In a built Bento ``folder`` holds the manifest alone and the Bento's own store holds the rest. In a process of a
+    running service it is the set that is served, whatever ``folder`` holds by now.
     """
+    if version := served_version():
+        return BentoModel(bentoml.Tag(NAME, version))
     manifest = read_manifest(folder)
     if any((folder / member["file"]).exists() for member in manifest["members"]):
         ensure_stored(folder)
@@ -54,6 +59,39 @@ def ensure_stored(folder: Path) -> bentoml.Tag:
             with bentoml.models.create(tag, labels={"project": NAME}) as model:
                 _copy(folder, Path(model.path))
     return tag
+
+
+def stored_sets() -> list[tuple[str, Path]]:
+    """Version and folder of every stored set."""
+    return [(str(model.tag.version), Path(model.path)) for model in bentoml.models.list(NAME)]
+
+
+def stored_folder(version: str) -> Path:
+    """Where the set of that version is stored; raises ArtefactError where it is not."""
+    stored = _find(bentoml.Tag(NAME, version))
+    if stored is None:
+        raise ArtefactError(f"the model set {version} is not stored")
+    return stored
+
+
+def serve_version(version: str) -> None:
+    """Say to every process of the service which set is served, those included that are started later.
+
+    Raises OSError where nothing can be written beside the stored sets.
+    """
+    path = Path(os.environ.get(SERVED) or _store_folder() / f".{NAME}.served")
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(version)
+    draft.replace(path)
+    os.environ[SERVED] = str(path)
+
+
+def served_version() -> str | None:
+    """The version that is served; None outside of a running service."""
+    try:
+        return Path(os.environ[SERVED]).read_text().strip() or None
+    except (KeyError, OSError):
+        return None
 
 
 def _is_stored(tag: bentoml.Tag, folder: Path) -> bool:

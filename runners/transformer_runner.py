@@ -17,7 +17,7 @@ class TransformerRunner(MemberService):
 
     @batched
     def attention(self, rows: Rows) -> np.ndarray:
-        """What `transformer` read: (n_rows, row_width) -> (n_rows, n_layers, n_heads, n_patches, n_patches)."""
+        """What `transformer` read: (n_rows, 1 + row_width) -> (n_rows, n_layers, n_heads, n_patches, n_patches)."""
         return self._ask("transformer", rows, "attention")
 
     @batched

@@ -17,7 +17,7 @@ class XgboostRunner(MemberService):
 
     @batched
     def contributions(self, rows: Rows) -> np.ndarray:
-        """(n_rows, row_width + 1), log(horizon) last -> (n_rows, n_levels, row_width + 2), the bias last."""
+        """(n_rows, 1 + row_width + 1), log(horizon) last -> (n_rows, n_levels, row_width + 2), the bias last."""
         return self._ask("xgboost", rows, "contributions")
 
     @batched

@@ -47,6 +47,9 @@ class MemoryMarket:
     async def health(self) -> Sequence[SourceHealth]:
         return []
 
+    async def close(self) -> None:
+        pass
+
 
 class Weekdays:
     """Mondays to Fridays, but the 4th of July."""

@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from answer import NEEDS_RANGES, SHOWN_LEVELS
-from contracts import Bars, Floats, Forecast, ForecastRequest
+from contracts import Bars, Floats, Forecast, ForecastRequest, MemberEvent
 from ensemble.surface import at_level, surface
 from errors import (
     DeepFinanceError,
@@ -476,3 +476,19 @@ async def test_of_crypto_no_drift_is_assumed():
     assert [member.price_target for member in got.members] == [got.current_price] * 3
     share = await ask(ForecastRequest("AAPL", 20))
     assert share.price_target != share.current_price
+
+
+async def test_each_member_is_told_of_as_it_answers_with_the_numbers_that_the_forecast_shows():
+    told: list[MemberEvent] = []
+    got = await forecast(
+        ForecastRequest("AAPL", horizon=7),
+        ports=ports(**{NAMES[1]: BROKEN}),
+        model_set=SET,
+        now=NOW,
+        told=told.append,
+    )
+    assert {(each.model, each.version, each.status, each.price_target, each.error) for each in told} == {
+        (each.model, each.version, each.status, each.price_target, each.error) for each in got.members
+    }
+    assert {each.status for each in told} == {"ok", "failed"}
+    assert got == await ask(ForecastRequest("AAPL", horizon=7), **{NAMES[1]: BROKEN})

@@ -9,6 +9,7 @@ from errors import ConfigurationError
 from settings import Settings, load_settings, model_set_folder, service_options
 
 SECRET = "hunter2-hunter2"
+ADDRESSES = {"REDIS_URL": f"redis://user:{SECRET}@cache:6379", "DATABASE_URL": f"postgresql://user:{SECRET}@db/name"}
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,8 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("DATA_PROVIDERS", "bundled,yaho", r"DATA_PROVIDERS: 'yaho' is not a data source; known: yahoo, "),
         ("DATA_PROVIDERS", "yahoo,finnhub", r"DATA_PROVIDERS names finnhub, which needs FINNHUB_API_KEY"),
         ("DATA_PROVIDERS", "files", r"DATA_PROVIDERS names files, which needs DATA_DIR"),
+        ("DATA_ADDRESSES", "yaho=http://a", r"DATA_ADDRESSES: 'yaho' is not a data source"),
+        ("DATA_ADDRESSES", "yahoo", r"DATA_ADDRESSES: expected yahoo= and the address of a mirror"),
         ("DATA_DIR", "/does/not/exist", r"DATA_DIR: '/does/not/exist' is not a folder"),
         ("DATA_CACHE_TTL", "-1", r"DATA_CACHE_TTL: expected seconds, 0 or more, got '-1'"),
         ("PREDICTION_CACHE_TTL", "nan", r"PREDICTION_CACHE_TTL: expected seconds"),
@@ -76,6 +79,10 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("RUNNER_TIMEOUT", "0", r"RUNNER_TIMEOUT: expected seconds"),
         ("FRONTEND_ORIGIN", "example.com", r"FRONTEND_ORIGIN: expected one origin"),
         ("FRONTEND_ORIGIN", "https://a.example/path", r"FRONTEND_ORIGIN: expected one origin"),
+        ("ML_SERVICE_API_KEY", "good,bad;scope=read", r"ML_SERVICE_API_KEY: API key 2: after the key and a semicolon"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", r"TRUSTED_PROXIES: expected addresses and networks"),
+        ("REDIS_URL", "cache:6379", r"REDIS_URL: expected redis://"),
+        ("TRUSTED_PROXIES", "*", r"TRUSTED_PROXIES: expected addresses and networks"),
         ("ML_SERVICE_API_KEY", "with space", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
         ("ML_SERVICE_API_KEY", "schlüssel", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
     ],
@@ -98,9 +105,18 @@ def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("name", [name.upper() for name in settings.SECRETS])
 def test_secrets_are_not_shown(name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(name, SECRET)
+    monkeypatch.setenv(name, ADDRESSES.get(name, SECRET))
     loaded = load_settings()
     assert SECRET not in f"{loaded!r} {loaded} {loaded.warnings} {loaded.model_dump()}"
+
+
+def test_what_logs_must_not_hold_is_known(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ML_SERVICE_API_KEY", "first-key;name=desk;scopes=read, second-key")
+    monkeypatch.setenv("REDIS_URL", "redis://user:p%26ssword@cache:6379/0")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:drowssap@db:5432/history")
+    monkeypatch.setenv("FINNHUB_API_KEY", SECRET)
+    assert {"first-key", "second-key", "p&ssword", "drowssap", SECRET} <= set(load_settings().secrets)
+    assert not [it for it in load_settings().secrets if it in ("desk", "user", "read")]
 
 
 def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
@@ -112,10 +128,24 @@ def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
     assert SECRET not in str(refusal.value)
 
 
+@pytest.mark.parametrize("url", [f"mysql://me:{SECRET}@db/history", f"{SECRET}", "sqlite://", "postgresql://db"])
+def test_a_malformed_database_url_stops_the_start_and_is_not_repeated(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(ConfigurationError, match="DATABASE_URL: expected postgresql://") as refusal:
+        load_settings()
+    assert SECRET not in str(refusal.value)
+
+
 def test_a_key_without_its_source_is_warned_about(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FINNHUB_API_KEY", SECRET)
     (warning,) = load_settings().warnings
     assert warning == "FINNHUB_API_KEY is set, but DATA_PROVIDERS does not name finnhub"
+
+
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch):
+    assert load_settings().trusted_proxies == ()
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.1.2.3, 192.168.0.0/16,fd00::/8")
+    assert load_settings().trusted_proxies == ("10.1.2.3/32", "192.168.0.0/16", "fd00::/8")
 
 
 def test_files_come_first_where_there_is_a_folder_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -27,6 +27,7 @@ class Server:
     process: psutil.Process
     seconds_to_ready: float
     log: Path
+    started: subprocess.Popen[bytes]
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=20)
@@ -37,6 +38,10 @@ class Server:
 
     def family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
+
+    def returncode(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self.started.poll()
 
     def runner(self, name: str) -> psutil.Process:
         return next(it for it in self.family() if name in it.cmdline())
@@ -85,7 +90,7 @@ def serving(command: Sequence[str], port: int, home: Path, cwd: Path, env: dict[
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url, process, log)
-        yield Server(url, psutil.Process(process.pid), time.monotonic() - started, log)
+        yield Server(url, psutil.Process(process.pid), time.monotonic() - started, log, process)
     finally:
         stop(process)
 

@@ -50,6 +50,7 @@ def _files(folder: Path) -> set[str]:
 def test_it_holds_the_models_and_only_what_serving_needs(bento: Path):
     source = _files(bento / "src")
     assert {"service.py", "configuration.yaml", "models_store/current/manifest.json"} <= source
+    assert "storage/history/migrations/versions/0001_forecasts.py" in source
     assert not {name for name in source if name.startswith(("tests/", "training/", "networks/", ".", "serve.py"))}
     assert not {name for name in source if name.endswith((".onnx", ".ubj"))}
     packed = {Path(name).name for name in _files(bento / "models")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import Any
 
 from contracts import (
     AssetClass,
@@ -19,8 +20,11 @@ from contracts import (
     PathStep,
 )
 from errors import DeepFinanceError, ErrorDetail, UnknownSymbol
+from gateway.answers import Answer, answer_of
 from gateway.backend import Catalogue
 from gateway.examples import SCOREBOARD
+from gateway.operations_examples import MODELS_STATUS, RELOAD, WARMUP
+from gateway.operations_reports import ModelsStatusReport, ReloadReport, WarmupReport
 from gateway.reports import (
     HealthChecks,
     HealthFacts,
@@ -31,6 +35,7 @@ from gateway.reports import (
     SymbolDetail,
 )
 from gateway.scoreboard import ScoreboardReport, scoreboard_report
+from records import HistoryEntry, HistoryPage, HistoryQuery, LiveScore, LiveScores, Position, ScoreQuery
 
 MODELS = ("xgboost", "lstm", "transformer")
 SYMBOLS = ("AAPL", "MSFT", "BTC-USD", "^GSPC", "JPM")
@@ -104,21 +109,35 @@ MANIFEST = {
 
 @dataclass
 class FakeBackend:
-    """``raises`` is thrown by ``predict`` if set; ``asked`` remembers what it was asked."""
+    """``raises`` is thrown by ``predict`` if set; ``asked`` remembers what it was asked. Answers may be repeated for
+    ``max_age`` seconds; it keeps none itself, unless ``keeps`` is set."""
 
     raises: BaseException | None = None
     facts: HealthFacts = HEALTHY
     asked: list[ForecastRequest] = field(default_factory=list)
     alter: Callable[[Forecast], Forecast] = replace
+    entries: Sequence[HistoryEntry] | DeepFinanceError = ()
+    scores: Sequence[LiveScore] = ()
+    queries: list[HistoryQuery | ScoreQuery] = field(default_factory=list)
+    options: Any = None
+    risk: Any = None
+    max_age: float = 0.0
+    keeps: bool = False
 
     def catalogue(self) -> Catalogue:
         return Catalogue(MODELS)
 
-    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+    async def predict(self, requests: Sequence[ForecastRequest]) -> Sequence[Answer | DeepFinanceError]:
         self.asked.extend(requests)
         if self.raises is not None:
             raise self.raises
-        return [self._answer(request) for request in requests]
+        return [self._given(self._answer(request)) for request in requests]
+
+    def _given(self, outcome: Forecast | DeepFinanceError) -> Answer | DeepFinanceError:
+        if isinstance(outcome, DeepFinanceError):
+            return outcome
+        answer = answer_of(outcome, self.max_age)
+        return answer.again(self.max_age) if self.keeps else answer
 
     def _answer(self, request: ForecastRequest) -> Forecast | DeepFinanceError:
         if request.symbol not in SYMBOLS:
@@ -128,6 +147,17 @@ class FakeBackend:
 
     async def health(self) -> HealthFacts:
         return self.facts
+
+    def warmup(self) -> WarmupReport:
+        return WarmupReport.model_validate(WARMUP)
+
+    def models_status(self) -> ModelsStatusReport:
+        return ModelsStatusReport.model_validate(MODELS_STATUS)
+
+    async def reload(self) -> ReloadReport:
+        if self.raises is not None:
+            raise self.raises
+        return ReloadReport.model_validate(RELOAD)
 
     def models(self) -> ModelsReport:
         return ModelsReport(
@@ -153,6 +183,22 @@ class FakeBackend:
 
     def scoreboard(self) -> ScoreboardReport:
         return scoreboard_report(MANIFEST)
+
+    async def history(self, query: HistoryQuery) -> HistoryPage:
+        """As many forecasts as ``entries`` holds, two of them a page whatever is asked for."""
+        self.queries.append(query)
+        if isinstance(self.entries, DeepFinanceError):
+            raise self.entries
+        begin = 0 if query.after is None else int(query.after.forecast_id)
+        page = self.entries[begin : begin + 2]
+        more = begin + 2 < len(self.entries)
+        return HistoryPage(tuple(page), Position(page[-1].record.made_at, str(begin + 2)) if more else None)
+
+    async def live_scores(self, query: ScoreQuery) -> LiveScores:
+        self.queries.append(query)
+        if isinstance(self.entries, DeepFinanceError):
+            raise self.entries
+        return LiveScores(query.models_version or "1", self.scores)
 
     def symbols(self) -> Sequence[Instrument]:
         return [Instrument(symbol, AssetClass.EQUITY, "XNYS", "USD", None, None) for symbol in SYMBOLS]

@@ -6,13 +6,16 @@ import asyncio
 import hashlib
 import json
 import logging
+from dataclasses import asdict
 from typing import Any
 
 import httpx
 import pytest
 
-from gateway.auth import PUBLIC_PATHS, KeyRing
+from gateway.auth import PUBLIC_PATHS, Caller, KeyRing
 from gateway.door import Door
+from gateway.keys import parse_keys
+from gateway.limits import Allowance, Limit
 from gateway.options import GatewayOptions
 from tests.gateway.calling import assert_error, assert_stamped, caller
 from tests.gateway.tiny_service import KEY, ORIGIN
@@ -86,9 +89,12 @@ async def test_over_http_a_key_in_the_address_does_not_count(stranger: httpx.Asy
 def test_keys_are_not_kept() -> None:
     options = GatewayOptions(api_keys=(KEY,))
     assert KEY not in repr(options)
-    ring = KeyRing([f" {KEY} "])
-    assert ring.opens(KEY.encode())
-    assert KEY.encode() not in repr(vars(ring)).encode()
+    keys = parse_keys([f" {KEY} ;name=desk"])
+    ring = KeyRing(keys, lambda key: Caller(key, Allowance("", Limit(1, 1))))
+    found = ring.find(KEY.encode())
+    assert found is not None
+    assert found.name == "desk"
+    assert KEY not in repr([keys, *(asdict(key) for key in keys), vars(ring)])
 
 
 @pytest.mark.parametrize("keys", [(), ("",), ("good", " ")])

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 import errors
-from errors import ConfigurationError, DeepFinanceError, ErrorDetail, InvalidRequest, Unavailable
+from errors import ConfigurationError, DeepFinanceError, ErrorDetail, InvalidRequest, RateLimited, Unavailable
 from gateway.door import Door
 from gateway.field_problems import details_of
 from gateway.guard import Guard
@@ -38,7 +38,7 @@ def test_every_error_of_ours_has_its_answer(error_class: type[DeepFinanceError])
     assert (problem.status, problem.code) == (error_class.status, error_class.code)
     assert problem.message == "words for the caller"
     assert problem.details == (ErrorDetail("here", "wrong"),)
-    assert ("Retry-After" in problem.headers) == issubclass(error_class, Unavailable)
+    assert ("Retry-After" in problem.headers) == issubclass(error_class, (Unavailable, RateLimited))
 
 
 def test_retry_after_is_at_least_a_second() -> None:

@@ -18,7 +18,9 @@ from tests.gateway.fakes import FakeBackend
 KEY = "a-key-for-tests-0123456789"
 ORIGIN = "https://app.example"
 BACKEND = FakeBackend()
-OPTIONS = GatewayOptions(api_keys=("another-key", KEY), frontend_origin=ORIGIN, body_timeout_s=0.5)
+OPTIONS = GatewayOptions(
+    api_keys=("another-key", KEY), rate_limit="1000000/minute", frontend_origin=ORIGIN, body_timeout_s=0.5
+)
 
 
 @bentoml.asgi_app(build_routes(lambda: BACKEND), path="/api/v1")

@@ -145,7 +145,7 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported_as_lost():
 
 async def test_only_the_series_used_last_are_kept():
     source = FakeSource(closes={"A": 1.0, "B": 2.0, "C": 3.0})
-    chain = SourceChain([source], kept=2)
+    chain = SourceChain([source], room=2 * 3 * 16)
     for symbol in ("A", "B", "A", "C", "A"):
         await chain.bars(symbol, "1d")
     assert source.reads == 3

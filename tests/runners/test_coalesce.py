@@ -19,7 +19,7 @@ from runners.coalesce import CoalescingRunner, Limits
 WIDTH = 3
 GRID = Grid(horizons=(1, 5), levels=(0.25, 0.5, 0.75))
 SPEC = MemberSpec("lstm", "v1", "lstm.onnx", "0" * 64, "onnx", "flat", WIDTH)
-PATIENT = Limits(timeout=5.0, cool_down=0.0)
+PATIENT = Limits(timeout=5.0, pause=0.0)
 
 
 def row(value: float) -> Floats32:
@@ -204,7 +204,7 @@ async def test_a_connection_lost_twice_is_an_error():
 
 async def test_a_call_that_takes_too_long_is_a_timeout():
     fake = FakeRunner(delay=5)
-    runner = coalescing(fake, Limits(timeout=0.05, cool_down=0.0))
+    runner = coalescing(fake, Limits(timeout=0.05, pause=0.0))
     with pytest.raises(Timeout, match="model lstm did not answer in time"):
         await runner.predict(["a"], row(1))
     fake.delay = 0
@@ -214,14 +214,14 @@ async def test_a_call_that_takes_too_long_is_a_timeout():
 
 async def test_waiting_for_a_free_call_counts_towards_the_timeout():
     fake = FakeRunner(delay=0.2)
-    runner = coalescing(fake, Limits(timeout=0.1, calls_in_flight=1, cool_down=0.0))
+    runner = coalescing(fake, Limits(timeout=0.1, calls_in_flight=1, pause=0.0))
     outcomes = await asyncio.gather(*(runner.predict([str(i)], row(i)) for i in range(5)), return_exceptions=True)
     assert all(isinstance(outcome, Timeout) for outcome in outcomes)
 
 
-async def test_when_a_runner_is_lost_then_requests_fail_fast_and_one_finds_out():
-    fake = FakeRunner(faults=(TimeoutError(),))
-    runner = coalescing(fake, Limits(timeout=5.0, cool_down=0.1))
+async def test_when_a_runner_is_lost_then_requests_fail_fast_until_it_is_back():
+    fake = FakeRunner(faults=(TimeoutError(), ConnectionResetError()))
+    runner = coalescing(fake, Limits(timeout=5.0, pause=0.05))
     with pytest.raises(Timeout):
         await runner.predict(["a"], row(1))
     assert runner.is_away
@@ -230,13 +230,29 @@ async def test_when_a_runner_is_lost_then_requests_fail_fast_and_one_finds_out()
             await runner.predict(["b"], row(2))
     assert fake.sizes == [1]
     assert runner.counters.refused == 3
-    await asyncio.sleep(0.12)
-    np.testing.assert_array_equal(await runner.predict(["b"], row(2)), right_answer(row(2)))
+    await asyncio.sleep(0.07)
+    assert runner.is_away  # it was asked, and still away
+    await asyncio.sleep(0.07)
     assert not runner.is_away
+    np.testing.assert_array_equal(await runner.predict(["b"], row(2)), right_answer(row(2)))
+
+
+async def test_when_its_process_dies_then_whoever_waits_is_told_at_once():
+    fake = FakeRunner(delay=60)
+    runner = coalescing(fake)
+    waiting = [asyncio.create_task(runner.predict([str(i)], row(i))) for i in range(200)]
+    await asyncio.sleep(0.01)
+    fake.delay = 0.0
+    runner.lost()
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 0.5)
+    assert {type(outcome) for outcome in outcomes} == {RunnerUnavailable}
+    assert runner.is_idle
+    await asyncio.sleep(0.02)
+    np.testing.assert_array_equal(await runner.predict(["0"], row(5)), right_answer(row(5)))
 
 
 async def test_an_error_that_is_not_a_loss_does_not_make_requests_fail_fast():
-    runner = coalescing(FakeRunner(faults=(RuntimeError("a bug"),)), Limits(cool_down=60.0))
+    runner = coalescing(FakeRunner(faults=(RuntimeError("a bug"),)), Limits(pause=60.0))
     with pytest.raises(RunnerUnavailable):
         await runner.predict(["a"], row(1))
     assert not runner.is_away

@@ -70,14 +70,14 @@ async def forecaster(model_set: Path, models: Models):
 
 
 async def test_a_forecast_goes_all_the_way_through(forecaster: Forecaster):
-    (answer,) = await forecaster.predict([ForecastRequest("AAPL")])
+    (answer,) = await forecaster.forecast([ForecastRequest("AAPL")])
     assert isinstance(answer, Forecast)
     assert answer.degraded == ()
     assert [member.status for member in answer.members] == ["ok"] * 3
 
 
 async def test_each_request_gets_its_answer_or_its_error(forecaster: Forecaster):
-    answers = await forecaster.predict([ForecastRequest("NOSUCH"), ForecastRequest("XOM", horizon=20)])
+    answers = await forecaster.forecast([ForecastRequest("NOSUCH"), ForecastRequest("XOM", horizon=20)])
     assert isinstance(answers[0], UnknownSymbol)
     assert isinstance(answers[1], Forecast)
     assert answers[1].symbol == "XOM"
@@ -85,14 +85,14 @@ async def test_each_request_gets_its_answer_or_its_error(forecaster: Forecaster)
 
 async def test_a_model_that_fails_is_left_out_and_named(forecaster: Forecaster, models: Models):
     models.broken = {"lstm"}
-    (answer,) = await forecaster.predict([ForecastRequest("AAPL")])
+    (answer,) = await forecaster.forecast([ForecastRequest("AAPL")])
     assert isinstance(answer, Forecast)
     assert answer.degraded == ("lstm",)
 
 
 async def test_when_no_model_answers_then_that_is_the_error(forecaster: Forecaster, models: Models):
     models.broken = {"xgboost", "lstm", "transformer"}
-    (answer,) = await forecaster.predict([ForecastRequest("AAPL")])
+    (answer,) = await forecaster.forecast([ForecastRequest("AAPL")])
     assert isinstance(answer, RunnerUnavailable)
 
 
@@ -105,11 +105,11 @@ async def test_it_is_ready_once_a_forecast_worked(forecaster: Forecaster):
 async def test_an_unforeseen_error_at_the_start_does_not_end_the_waiting(
     forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    async def broken(requests: object) -> object:
+    async def broken(serving: object) -> object:
         monkeypatch.undo()
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(forecaster, "predict", broken)
+    monkeypatch.setattr(forecaster, "_try_forecast", broken)
     await asyncio.wait_for(forecaster.warm_up(), 5)
     assert await forecaster.is_ready()
     assert "the forecast at the start failed" in caplog.text

@@ -82,7 +82,7 @@ class World:
 
     def _call(self, folder: Path, spec: MemberSpec) -> Any:
         if spec.in_process:
-            return call_of(None, spec, folder)
+            return call_of(None, spec, folder, self.model_set.version)
         loaded = load_member(spec, read_member(folder, spec.name)[1], folder / spec.file)
 
         async def call(rows: Floats32) -> Floats:
@@ -94,7 +94,7 @@ class World:
         return call
 
     async def ask(self, **more: Any) -> Any:
-        (answer,) = await self.forecaster.predict([ForecastRequest("AAPL", **more)])
+        (answer,) = await self.forecaster.forecast([ForecastRequest("AAPL", **more)])
         return answer
 
 
@@ -211,7 +211,7 @@ def test_every_published_member_has_a_host():
 def test_a_member_that_nobody_serves_is_refused_at_start():
     spec = MemberSpec("gru", "1", "gru.onnx", "sha256:0", "onnx", "flat", 3)
     with pytest.raises(Exception, match="no runner of this version serves the member 'gru'"):
-        call_of(None, spec, Path())
+        call_of(None, spec, Path(), "1")
 
 
 def test_the_manifest_says_what_parameters_were_fitted_to(with_har: Path):

@@ -1,0 +1,127 @@
+"""Servers under test: started as their users would start them, stopped for good, and held still while others run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = "a-key-for-the-benchmark"
+READY_WITHIN = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """``command`` with PORT in the environment; ``keyed`` says whether it asks for a key."""
+
+    name: str
+    command: tuple[str, ...]
+    settings: Mapping[str, str]
+
+
+def service(name: str, **settings: str) -> Contender:
+    """This service, as `make serve` starts it, with keys and limits on."""
+    return Contender(name, (sys.executable, "serve.py"), {"RATE_LIMIT": "100000000/minute", **settings})
+
+
+def fastapi(name: str, app: str, workers: int, **settings: str) -> Contender:
+    command = (sys.executable, "-m", "uvicorn", app, "--workers", str(workers), "--no-access-log", "--port", "{port}")
+    return Contender(name, command, settings)
+
+
+class Running:
+    """A started contender. Not a context manager: many run at the same time, and ``stop`` is called for each."""
+
+    def __init__(self, contender: Contender, folder: Path, shared: Mapping[str, str]) -> None:
+        self.name = contender.name
+        self._port = _free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "MODEL_SET_DIR")},
+            "PORT": str(self._port),
+            "STATE_DIR": str(folder / "state"),
+            "BENTOML_HOME": str(folder / "bentoml"),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "ML_SERVICE_API_KEY": KEY,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+            **shared,
+            **contender.settings,
+        }
+        command = [part.format(port=self._port) for part in contender.command]
+        self._log = folder / "log"
+        started = time.monotonic()
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self._wait_until_ready()
+        self.seconds_to_ready = time.monotonic() - started
+
+    def pss(self) -> float:
+        """Proportional set size of all its processes, in MB."""
+        total = 0
+        for process in self._family():
+            with suppress(psutil.Error):
+                total += process.memory_full_info().pss
+        return total / 1e6
+
+    def hold(self) -> None:
+        """Take it off the processors until ``resume``."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        self.resume()
+        family = self._family()
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(20)
+        for process in family:
+            with suppress(psutil.Error):
+                process.kill()
+        self._process.wait(20)
+
+    def _family(self) -> list[psutil.Process]:
+        root = psutil.Process(self._process.pid)
+        return [root, *root.children(recursive=True)]
+
+    def _signal(self, number: int) -> None:
+        for process in self._family():
+            with suppress(psutil.Error):
+                process.send_signal(number)
+
+    def _wait_until_ready(self) -> None:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        end = time.monotonic() + READY_WITHIN
+        while time.monotonic() < end and self._process.poll() is None:
+            try:
+                with direct.open(f"{self.url}/readyz", timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        self.stop()
+        raise RuntimeError(f"{self.name} did not become ready:\n{self._log.read_text(errors='replace')[-3000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,96 @@
+"""Uvicorn's connection, bounded where uvicorn is not: how long and how large the head of a request may be while it
+arrives, before there is a request that the door could refuse. What cannot be parsed is refused in our shape.
+
+``use_bounded_connections`` puts it in uvicorn's place; ``tests/gateway/test_connection.py`` fails where a new version
+moves something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import uvicorn.config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway import request_id
+from gateway.responses import error_body, problem_for_status
+
+HEAD_SECONDS: Final = 15.0
+#: The door says no much earlier. What is read at once may hold the end of another request's body.
+HEAD_BYTES: Final = 524_288
+
+
+class Connection(HttpToolsProtocol):
+    """Closes a connection whose head is endless or does not come. Costs a complete request two comparisons."""
+
+    _head_bytes = 0
+    _in_head = True
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.access_log = False  # our own line has no query string, in which there may be a key
+        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up, 408)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._wait_for_head(len(data))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._patience is not None:
+            self._stop_waiting()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._in_head = False
+        self._give_up(400)
+
+    def _wait_for_head(self, more: int) -> None:
+        self._head_bytes += more
+        if self._head_bytes > HEAD_BYTES:
+            self._give_up(431)
+        elif self._patience is None and not self.transport.is_closing():
+            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up, 408)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self, status: int) -> None:
+        """Say why, if something was sent at all, and close."""
+        self._stop_waiting()
+        if self.transport.is_closing():
+            return
+        if status != 408 or self._head_bytes:
+            self.transport.write(_whole_answer(status))
+        self.transport.close()
+
+
+def _whole_answer(status: int) -> bytes:
+    current_id = request_id.begin(None)
+    body = error_body(problem_for_status(status))
+    lines = (
+        "content-type: application/json",
+        "cache-control: no-store",
+        f"content-length: {len(body)}",
+        f"x-request-id: {current_id}",
+        "connection: close",
+    )
+    return STATUS_LINE[status] + "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def use_bounded_connections() -> None:
+    """From now on uvicorn makes its connections of this class."""
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"

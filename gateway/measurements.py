@@ -1,0 +1,113 @@
+"""What is measured of the gateway, as Prometheus metrics, and what can be read back from them.
+
+The numbers of all processes meet in files (Prometheus' multiprocess mode), so what /performance reports is that of
+every gateway worker together, those that died included. Percentiles come from histograms with fixed logarithmic
+buckets, LATENCY_STEP apart: a percentile lies within its bucket, so it is off by less than that factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
+
+from contracts import Forecast
+from errors import DeepFinanceError
+
+LATENCY_STEP: Final = 10 ** (1 / 8)
+LATENCY_BUCKETS: Final = tuple(round(0.0001 * LATENCY_STEP**i, 7) for i in range(46))
+"""Seconds: 0.1 ms to 42 s, each 1.33 times the one before."""
+METHODS: Final = frozenset({"GET", "POST", "HEAD", "OPTIONS"})
+
+
+@cache
+class TrafficMetrics:
+    """Metrics of requests, with their labels looked up once a combination.
+
+    One for each ``client``, which is BentoML's: in a server it must not be asked for before the process and its folder
+    of metrics are known.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._requests = client.Counter(
+            "deepfinance_http_requests", "Requests answered", labelnames=("endpoint", "method", "status")
+        )
+        self._seconds = client.Histogram(
+            "deepfinance_http_request_seconds",
+            "Time until the last byte of an answer was handed over",
+            labelnames=("endpoint",),
+            buckets=LATENCY_BUCKETS,
+        )
+        self.in_progress = client.Gauge(
+            "deepfinance_http_requests_in_progress", "Requests being answered", multiprocess_mode="livesum"
+        )
+        self.websockets = client.Gauge(
+            "deepfinance_websocket_connections", "Open websockets", multiprocess_mode="livesum"
+        )
+        self.websocket_messages = client.Counter("deepfinance_websocket_messages", "Messages sent over websockets")
+        self._counted: dict[tuple[str, str, int], Any] = {}
+        self._timed: dict[str, Any] = {}
+
+    def count(self, endpoint: str, method: str, status: int, seconds: float) -> None:
+        """A request that was answered; ``endpoint`` is a route template, never a path."""
+        key = (endpoint, method if method in METHODS else "other", status)
+        if (counter := self._counted.get(key)) is None:
+            counter = self._counted[key] = self._requests.labels(endpoint, key[1], str(status))
+        counter.inc()
+        self._timer(endpoint).observe(seconds)
+
+    def count_many(self, endpoint: str, method: str, status: int, buckets: Sequence[int], seconds: float) -> None:
+        """Requests that were answered alike: how many fell into each of LATENCY_BUCKETS, and how long all took."""
+        self._requests.labels(endpoint, method, str(status)).inc(sum(buckets))
+        timer = self._timer(endpoint)
+        timer._sum.inc(seconds)
+        for bucket, number in zip(timer._buckets, buckets, strict=True):
+            if number:
+                bucket.inc(number)
+
+    def _timer(self, endpoint: str) -> Any:
+        if (timer := self._timed.get(endpoint)) is None:
+            timer = self._timed[endpoint] = self._seconds.labels(endpoint)
+        return timer
+
+
+@cache
+class ForecastMetrics:
+    """Metrics of what the service is for. One for each ``client``, as above."""
+
+    def __init__(self, client: Any) -> None:
+        self._forecasts = client.Counter(
+            "deepfinance_forecasts",
+            "Forecasts computed: ok, degraded, or the code of the error",
+            labelnames=("result",),
+        )
+        self._sets = client.Gauge(
+            "deepfinance_model_set_info",
+            "1 for the model set in use",
+            labelnames=("models_version",),
+            multiprocess_mode="livemax",
+        )
+        self._ready = client.Gauge(
+            "deepfinance_ready", "1 while every gateway worker takes requests", multiprocess_mode="livemin"
+        )
+        self._version = ""
+
+    def count(self, outcome: Forecast | DeepFinanceError) -> None:
+        """A forecast was computed, or could not be. Codes are those of our errors, so there are few."""
+        self._forecasts.labels(_result_of(outcome)).inc()
+
+    def serves(self, version: str) -> None:
+        """The model set of that version is in use from now on."""
+        if self._version:
+            self._sets.labels(self._version).set(0)
+        self._sets.labels(version).set(1)
+        self._version = version
+
+    def ready(self, is_ready: bool) -> None:
+        self._ready.set(is_ready)
+
+
+def _result_of(outcome: Forecast | DeepFinanceError) -> str:
+    if isinstance(outcome, DeepFinanceError):
+        return outcome.code
+    return "degraded" if outcome.degraded else "ok"

@@ -1,0 +1,114 @@
+"""Requests that arrive while others are being forecast are forecast together, in one pass through the pipeline.
+
+A pass costs little more for sixty rows than for one: features, models and ensemble work on arrays. Nobody waits for
+company: a request that finds a free turn starts at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from contracts import ForecastRequest, MarketData
+from errors import DeepFinanceError
+from pipeline import Outcome
+
+Work = Callable[[Sequence[ForecastRequest]], Awaitable[Sequence[Outcome]]]
+
+ROWS_A_PASS = 64
+PASSES_AT_ONCE = 2
+"""While one waits for the models, the other can be computed."""
+SERIES_KNOWN = 8192
+
+
+@dataclass(slots=True)
+class _Place:
+    """A request that waits for its outcome."""
+
+    request: ForecastRequest
+    outcome: asyncio.Future[Outcome]
+
+
+class Gathering:
+    """Single requests of many callers in, passes of up to ``rows`` requests out. Belongs to one event loop.
+
+    The first forecast of a series' bar replays its recent past, which takes a hundred times as long as the next one
+    does: it goes alone, so that nobody else waits for it.
+    """
+
+    def __init__(self, work: Work, market: MarketData, rows: int = ROWS_A_PASS, at_once: int = PASSES_AT_ONCE) -> None:
+        self._work = work
+        self._market = market
+        self._rows = rows
+        self._at_once = at_once
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._waiting: deque[_Place] = deque()
+        self._passes: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        """How many wait for a turn."""
+        return len(self._waiting)
+
+    async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+        """One outcome a request, in order. A batch is a pass of its own already."""
+        if len(requests) != 1 or requests[0].explain:
+            return await self._work(requests)
+        try:
+            bars = await self._market.bars(requests[0].symbol, requests[0].timeframe)
+        except DeepFinanceError as error:
+            return [error]
+        if bars.fingerprint not in self._known:
+            outcomes = await self._work(requests)
+            self._remember(bars.fingerprint)
+            return outcomes
+        self._known.move_to_end(bars.fingerprint)
+        return [await self._in_company(requests[0])]
+
+    def _remember(self, fingerprint: str) -> None:
+        self._known[fingerprint] = None
+        while len(self._known) > SERIES_KNOWN:
+            self._known.popitem(last=False)
+
+    async def _in_company(self, request: ForecastRequest) -> Outcome:
+        loop = asyncio.get_running_loop()
+        place = _Place(request, loop.create_future())
+        self._waiting.append(place)
+        loop.call_soon(self._start)  # after others that are ready now have come
+        return await place.outcome
+
+    def _start(self) -> None:
+        while self._waiting and len(self._passes) < self._at_once:
+            taken = [self._waiting.popleft() for _ in range(min(self._rows, len(self._waiting)))]
+            if wanted := [place for place in taken if not place.outcome.done()]:
+                task = asyncio.get_running_loop().create_task(self._pass(wanted))
+                self._passes.add(task)
+                task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._passes.discard(task)
+        self._start()
+
+    async def _pass(self, places: Sequence[_Place]) -> None:
+        """Settle every place, whatever happens."""
+        try:
+            outcomes = await self._work([place.request for place in places])
+        except Exception as error:
+            if len(places) == 1:
+                _fail(places[0], error)
+            else:  # nobody foresaw it: one of them may be to blame, and the others are not
+                await asyncio.gather(*(self._pass([place]) for place in places))
+            return
+        except asyncio.CancelledError:
+            for place in places:
+                place.outcome.cancel()
+            raise
+        for place, outcome in zip(places, outcomes, strict=True):
+            if not place.outcome.done():
+                place.outcome.set_result(outcome)
+
+
+def _fail(place: _Place, error: Exception) -> None:
+    if not place.outcome.done():
+        place.outcome.set_exception(error)

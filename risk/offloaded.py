@@ -1,0 +1,29 @@
+"""Entry points for the process that may import heavy libraries. Importing this module imports none of them."""
+
+from __future__ import annotations
+
+from contracts import Floats
+from risk.implied_volatility import ImpliedVolatility
+from risk.options import OptionChain, Valuation
+from risk.portfolio_terms import OptimisationTerms, Optimised
+
+
+def american_options(chain: OptionChain) -> Valuation:
+    """``risk.american.american_valuation``."""
+    from risk.american import american_valuation
+
+    return american_valuation(chain)
+
+
+def american_volatilities(chain: OptionChain, price: Floats) -> ImpliedVolatility:
+    """``risk.american.american_implied_volatility``."""
+    from risk.american import american_implied_volatility
+
+    return american_implied_volatility(chain, price)
+
+
+def optimal_portfolios(returns: Floats, current: Floats, terms: OptimisationTerms) -> Optimised:
+    """``risk.optimisation.optimised``."""
+    from risk.optimisation import optimised
+
+    return optimised(returns, current, terms)

@@ -1,0 +1,82 @@
+"""How much returns move, and the shape of their distribution. GARCH is in risk/gjr.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backtest.dynamics import decaying
+from contracts import Floats
+from risk.measure import deviation, require
+
+DECAY = 0.94
+"""Of the daily variance (J.P. Morgan/Reuters, RiskMetrics Technical Document, 1996)."""
+
+SEED_RETURNS = 20
+
+
+def annual_volatility(returns: Floats, periods_per_year: float) -> float:
+    """Sample standard deviation (n - 1) times the root of periods_per_year, a fraction a year; 0 if constant."""
+    require(returns, 2)
+    return float(np.std(returns, ddof=1) * np.sqrt(periods_per_year))
+
+
+def ewma_variances(returns: Floats, decay: float = DECAY) -> Floats:
+    """(n,) -> (n + 1,) variance of each return as known before it; the last is of the next one.
+
+    v_{t+1} = decay v_t + (1 - decay) r_t^2, mean taken as zero (RiskMetrics, 1996). The first is the mean square of the
+    first SEED_RETURNS: those see themselves and must not be scored.
+    """
+    return decaying((1.0 - decay) * returns**2, decay, float(np.mean(returns[:SEED_RETURNS] ** 2)))
+
+
+def ewma_volatility(returns: Floats, periods_per_year: float) -> float:
+    """Volatility of the next return by RiskMetrics, as a fraction a year."""
+    require(returns, SEED_RETURNS)
+    return float(np.sqrt(ewma_variances(returns)[-1] * periods_per_year))
+
+
+def rolling_volatility(returns: Floats, window: int) -> Floats:
+    """(n,) -> (n - window + 1,) standard deviation (n - 1) of each run of ``window`` returns, per period."""
+    _, variance, _, _ = rolling_moments(returns, window)
+    return np.sqrt(variance * window / (window - 1))
+
+
+def skew(returns: Floats) -> float:
+    """Third standardised moment, population moments (Fisher's g1): 0 for a symmetric distribution."""
+    return _standardised(returns, 3, least=3)
+
+
+def kurtosis(returns: Floats) -> float:
+    """Fourth standardised moment less 3, population moments (Fisher's g2): 0 for a normal distribution."""
+    return _standardised(returns, 4, least=4) - 3.0
+
+
+def _standardised(returns: Floats, power: int, least: int) -> float:
+    require(returns, least)
+    scores = (returns - np.mean(returns)) / deviation(returns)
+    return float(np.mean(scores**power) / np.mean(scores**2) ** (power / 2))
+
+
+def rolling_moments(returns: Floats, window: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """(n,) -> mean, population variance, skew and excess kurtosis, each (n - window + 1,), of each run of ``window``.
+
+    By running sums of values brought to size one and centred first, which keeps what cancels small. Skew and kurtosis
+    are NaN where a run does not vary.
+    """
+    centre = float(np.mean(returns))
+    size = float(np.max(np.abs(returns - centre))) or 1.0
+    values = (returns - centre) / size
+    first, second, third, fourth = (_running_mean(values**power, window) for power in (1, 2, 3, 4))
+    variance = second - first**2
+    flat = variance <= 1e-13
+    variance = np.where(flat, 0.0, variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        skews = (third - 3 * first * second + 2 * first**3) / variance**1.5
+        tails = (fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4) / variance**2 - 3.0
+    skews, tails = (np.where(flat, np.nan, each) for each in (skews, tails))
+    return first * size + centre, variance * size**2, skews, tails
+
+
+def _running_mean(values: Floats, window: int) -> Floats:
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    return (sums[window:] - sums[:-window]) / window

@@ -1,0 +1,1 @@
+"""What is kept: for a minute in caches, for good in the history."""

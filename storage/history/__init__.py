@@ -1,0 +1,1 @@
+"""Every forecast made, and how it came out."""

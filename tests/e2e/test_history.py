@@ -1,0 +1,107 @@
+"""Every forecast that a real server gave is stored when it ends, and settled when its day is over."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from market.bundled import BundledSource
+from tests.e2e.server import Server, running
+
+pytestmark = pytest.mark.e2e
+
+SYMBOLS = ("AAPL", "MSFT", "JPM", "XOM", "KO", "GE", "PFE", "WMT")
+HORIZONS = range(1, 51)
+
+
+async def ask(client: httpx.AsyncClient, symbol: str, horizon: int) -> str:
+    answer = await client.post("/api/v1/predict", json={"symbol": symbol, "horizon": horizon})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["forecast_id"])
+
+
+async def ask_all(server: Server) -> list[str]:
+    """Every symbol at every horizon, 32 at a time."""
+    turns = asyncio.Semaphore(32)
+
+    async def in_turn(client: httpx.AsyncClient, symbol: str, horizon: int) -> str:
+        async with turns:
+            return await ask(client, symbol, horizon)
+
+    async with server.async_client() as client:
+        return list(await asyncio.gather(*(in_turn(client, *each) for each in product(SYMBOLS, HORIZONS))))
+
+
+def stored(state: Path) -> set[str]:
+    """What is in the database or, if the end came too soon for that, in the journal."""
+    with sqlite3.connect(state / "history.db") as connection:
+        found = {row[0] for row in connection.execute("SELECT forecast_id FROM forecasts")}
+    for file in (state / "history-journal").glob("*.jsonl"):
+        found |= {json.loads(line)["forecast_id"] for line in file.read_text().splitlines()}
+    return found
+
+
+def test_everything_that_was_answered_is_stored_when_it_ends(tmp_path: Path, model_set_dir: Path):
+    with running("service:DeepFinance", tmp_path, MODEL_SET_DIR=str(model_set_dir)) as server:
+        given = asyncio.run(ask_all(server))
+    assert len(set(given)) == len(SYMBOLS) * len(HORIZONS)
+    assert set(given) <= stored(tmp_path / "state")
+
+
+def write_prices(folder: Path, until: int) -> dict[str, float]:
+    """The real prices of AAPL but for its last ``until`` bars, as a file; its closes by day."""
+    bars = asyncio.run(BundledSource().bars("AAPL", "1d"))
+    days = np.datetime_as_string(bars.times, unit="D")[: len(bars) - until or None]
+    closes = dict(zip(days.tolist(), bars.total_return_close.tolist(), strict=False))
+    lines = ["date,close", *(f"{day},{close}" for day, close in closes.items())]
+    (folder / "AAPL.csv").write_text("\n".join(lines) + "\n")
+    return closes
+
+
+def settled(client: httpx.Client, within: float = 30) -> dict[str, Any]:
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        page = client.get("/api/v1/predict/AAPL/history", params={"settled": "true", "horizon": 5}).json()
+        if page["forecasts"]:
+            found: dict[str, Any] = page["forecasts"][0]
+            return found
+        time.sleep(0.2)
+    raise AssertionError("nothing was settled")
+
+
+def test_new_bars_settle_what_was_forecast(tmp_path: Path, model_set_dir: Path):
+    prices = tmp_path / "prices"
+    prices.mkdir()
+    write_prices(prices, until=10)
+    settings = {
+        "MODEL_SET_DIR": str(model_set_dir),
+        "DATA_DIR": str(prices),
+        "SETTLEMENT_INTERVAL": "1",
+        "DATA_CACHE_TTL": "0",
+    }
+    with running("service:DeepFinance", tmp_path / "home", **settings) as server, server.client() as client:
+        made = client.post("/api/v1/predict", json={"symbol": "AAPL", "horizon": 5}).json()
+        time.sleep(2.5)  # it must not be settled with what there is
+        page = client.get("/api/v1/predict/AAPL/history", params={"horizon": 5}).json()
+        assert [(each["forecast_id"], each["state"]) for each in page["forecasts"]] == [
+            (made["forecast_id"], "pending")
+        ]
+        closes = write_prices(prices, until=0)
+        found = settled(client)
+        board = client.get("/api/v1/scoreboard/live", params={"model": "ensemble"}).json()
+    assert found["forecast_id"] == made["forecast_id"]
+    assert (found["realised_date"], found["bars_ahead"]) == (made["target_date"], 5)
+    assert found["realised_price"] == pytest.approx(closes[made["target_date"]])
+    assert found["error"] == pytest.approx(
+        (found["realised_price"] - made["prediction"]["price_target"]) / made["current_price"]
+    )
+    assert [row["n"] for row in board["rows"]] == [1]

@@ -1,0 +1,152 @@
+"""Another model set takes the place of the one in use while the service is in use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.server import Server, running
+from tests.runners import tiny
+from training.swap import exchange
+
+pytestmark = pytest.mark.e2e
+
+OLD, NEW = "2001.01.01-old", "2002.02.02-new"
+
+
+def write_set(folder: Path, version: str, seed: int) -> Path:
+    """A tiny set whose networks differ from those of another seed."""
+    tiny.write_model_set(folder, version)
+    for name in ("lstm", "transformer"):
+        tiny._write_graph(folder / f"{name}.onnx", seed=seed)
+    tiny.write_manifest(folder, version)
+    return folder
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    return write_set(tmp_path / "current", OLD, seed=1)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, published: Path) -> Iterator[Server]:
+    settings = {"MODEL_SET_DIR": str(published), "PREDICTION_CACHE_TTL": "0"}
+    with running("service:DeepFinance", tmp_path / "home", **settings) as started:
+        yield started
+
+
+def test_nobody_notices_but_by_the_version(own_server: Server, published: Path, tmp_path: Path):
+    write_set(tmp_path / "next", NEW, seed=5)
+    alone = _targets(own_server)
+    answers = asyncio.run(_asked_during(own_server, lambda client: _publish_and_reload(client, published, tmp_path)))
+    afterwards = _targets(own_server)
+    assert alone[0] == OLD
+    assert afterwards[0] == NEW
+    assert alone[1]["lstm"] != afterwards[1]["lstm"]
+    assert {answer.status_code for answer in answers} == {200}
+    told = [answer.json() for answer in answers]
+    assert {answer["models_version"] for answer in told} == {OLD, NEW}
+    for answer in told:
+        assert answer["degraded"] == []
+        expected = dict([alone, afterwards])[answer["models_version"]]
+        assert _by_model(answer) == pytest.approx(expected, rel=1e-6)
+    own_server.runner("LstmRunner").kill()
+    assert _when_back(own_server)["models_version"] == NEW
+    assert _targets(own_server) == (NEW, pytest.approx(afterwards[1], rel=1e-6))
+
+
+def test_a_bad_set_is_refused_with_the_reason_and_the_old_one_stays(own_server: Server, published: Path):
+    manifest = (published / "manifest.json").read_bytes()
+    with own_server.client() as client:
+        unchanged = client.post("/api/v1/models/reload")
+        assert (unchanged.status_code, unchanged.json()["status"]) == (200, "unchanged")
+        for spoil, reason in SPOILED:
+            spoil(published)
+            refused = client.post("/api/v1/models/reload")
+            assert refused.status_code == 422, refused.text
+            error = refused.json()["error"]
+            assert error["code"] == "model_set_refused"
+            assert reason in error["details"][0]["problem"]
+            assert str(published) not in refused.text
+            (published / "manifest.json").write_bytes(manifest)
+        status = client.get("/api/v1/models/status").json()
+    assert status["models_version"] == OLD
+    assert _targets(own_server)[0] == OLD
+
+
+def _manifest_with(**changes: Any) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / "manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), "models_version": NEW, **changes}))
+
+    return spoil
+
+
+def _damaged(folder: Path) -> None:
+    _manifest_with()(folder)
+    (folder / "lstm.onnx").write_bytes(b"something else")
+
+
+SPOILED: list[tuple[Callable[[Path], None], str]] = [
+    (_manifest_with(features={"fingerprint": "sha256:0"}), "trained on other features"),
+    (_manifest_with(timeframe="1h"), "forecasts 1h bars"),
+    (_manifest_with(members=[]), "weights of shape"),
+    (_manifest_with(models_version="Not A Version"), "cannot name a stored model"),
+    (_manifest_with(grid={}), "lacks 'horizons'"),
+    (lambda folder: (folder / "manifest.json").write_text("{"), "is not JSON"),
+    (_damaged, "lstm.onnx was changed after it was published"),
+    (lambda folder: [_manifest_with()(folder), (folder / "lstm.onnx").unlink()][0], "lacks lstm.onnx"),
+]
+
+
+async def _publish_and_reload(client: httpx.AsyncClient, published: Path, tmp_path: Path) -> None:
+    await asyncio.sleep(1)
+    exchange(tmp_path / "next", published)
+    answer = await client.post("/api/v1/models/reload", timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["status"] == "reloaded"
+    assert (answer.json()["models_version"], answer.json()["previous_version"]) == (NEW, OLD)
+    await asyncio.sleep(1)
+
+
+async def _asked_during(server: Server, change: Callable[[httpx.AsyncClient], Awaitable[None]]) -> list[httpx.Response]:
+    """Every answer to 20 clients that ask without a pause while ``change`` goes on."""
+    answers: list[httpx.Response] = []
+    async with server.async_client() as client:
+        changing = asyncio.ensure_future(change(client))
+
+        async def ask() -> None:
+            while not changing.done():
+                answers.append(await client.post("/api/v1/predict", json={"symbol": "AAPL"}))
+
+        await asyncio.gather(changing, *(ask() for _ in range(20)))
+    return answers
+
+
+def _by_model(answer: dict[str, Any]) -> dict[str, float]:
+    return {member["model"]: member["price_target"] for member in answer["members"]}
+
+
+def _targets(server: Server) -> tuple[str, dict[str, float]]:
+    with server.client() as client:
+        answer = client.post("/api/v1/predict", json={"symbol": "AAPL"}).json()
+    return answer["models_version"], _by_model(answer)
+
+
+def _when_back(server: Server) -> dict[str, Any]:
+    """The first answer that no model is missing from, after one that some were."""
+    seen = False
+    with server.client() as client:
+        for _ in range(200):
+            answer: dict[str, Any] = client.post("/api/v1/predict", json={"symbol": "AAPL"}).json()
+            if seen and not answer["degraded"]:
+                return answer
+            seen = seen or bool(answer["degraded"])
+            httpx.get(f"{server.url}/livez")
+    raise AssertionError("the runner did not come back")
