@@ -28,7 +28,7 @@ from contracts import (
     kind_of,
 )
 from corrections import CorrectionMemory, InTurns, Memory, correction_of
-from ensemble.distribution import MemberFailure, answered, distribution, each_alone
+from ensemble.distribution import MemberFailure, distribution, each_alone
 from ensemble.online import Correction, no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from explanation import explanation_of
@@ -162,9 +162,7 @@ async def _subjects(
     }
 
 
-async def _corrections(
-    kind: str, series: Sequence[Bars], ports: Ports, model_set: ModelSet
-) -> list[Correction | None]:
+async def _corrections(kind: str, series: Sequence[Bars], ports: Ports, model_set: ModelSet) -> list[Correction | None]:
     """What each series' own recent outcomes say about its forecasts."""
     asked = (correction_of(bars, kind, ports.runners, model_set, ports.corrections) for bars in series)
     return list(await asyncio.gather(*asked))
@@ -239,7 +237,7 @@ def _require_an_answer(members: Mapping[str, Floats | MemberFailure]) -> None:
 def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model_set: ModelSet) -> tuple[str, ...]:
     """Members to ask, in published order: those named, or all with a weight, as far as the bars can feed them.
 
-    Raises UnknownModel, or InvalidRequest where the bars can feed none of those named.
+    Raises UnknownModel, or InvalidRequest where the bars can feed none of those named, or none of those with a weight.
     """
     for name in request.models or ():
         if name not in model_set.names:
@@ -250,6 +248,10 @@ def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model
     if not chosen:
         problem = f"{', '.join(request.models or ())} {NEEDS_RANGES}"  # names no symbol: it is told to all of a batch
         raise InvalidRequest(problem, [ErrorDetail("models", problem)])
+    weighted = [name for name, weight in (request.weights or {}).items() if weight > 0]
+    if weighted and not set(weighted) & set(chosen):
+        problem = f"{', '.join(weighted)} {NEEDS_RANGES}, and no other model has a weight"
+        raise InvalidRequest(problem, [ErrorDetail("weights", problem)])
     return chosen
 
 

@@ -20,7 +20,7 @@ from features.build import latest_inputs
 from runners.members import Member, load_member
 from tests.features.series import first_bars, made_bars
 from tests.training.conftest import PLAN, WINDOWS, changed_after, histories_of, universe
-from training.evidence import base_rates, baseline_quantiles, forecasts_at, scored_history, weighted_only
+from training.evidence import base_rates, baseline_quantiles, forecasts_at, scored_history, weighted_for
 from training.fit_network import _base, _rows, quantile_loss
 from training.fit_xgboost import training_rows
 from training.history import history_of, load_histories
@@ -216,13 +216,11 @@ async def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit
     history, model_set = history_of(bars, PLAN.grid.horizons[-1]), run.model_set
     kind = kind_of(history.asset_class, bars.has_ranges)
     names = model_set.weighted(kind)
-    evaluated_with = weighted_only(
-        history, predictor(model_set.members, PLAN.grid, run.folder)(history.matrix), model_set
-    )
-    assert tuple(evaluated_with) == names
+    evaluated_with = predictor(model_set.members, PLAN.grid, run.folder)(history.matrix)
+    assert weighted_for(history, model_set) == names
     new_year = int(np.searchsorted(history.origins, np.datetime64("2004-01-01")))
     rows = np.array([0, 123, new_year - 1, new_year, len(history.rows) - 1])
-    evaluated = forecasts_at(history, rows, evaluated_with, model_set)
+    evaluated = forecasts_at(history, rows, evaluated_with, model_set, names)
     runners = {
         spec.name: LoadedRunner(load_member(spec, PLAN.grid, run.folder / spec.file)) for spec in model_set.members
     }
@@ -230,7 +228,7 @@ async def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit
         seen = first_bars(bars, history.rows[row] + 1)
         matrix = latest_inputs([seen])
         members = {name: runners[name].member.predict(matrix.rows_for(runners[name].spec.takes)) for name in names}
-        correction = await correction_of(seen, kind, names, None, runners, model_set, CorrectionMemory())
+        correction = await correction_of(seen, kind, runners, model_set, CorrectionMemory())
         served = distribution(model_set, kind, members, matrix, None, correction)
         assert_array_equal(served.surfaces[0], evaluated.surfaces[i])
         assert_array_equal(served.probability_up[0], evaluated.probability_up[i])
@@ -243,7 +241,8 @@ def test_only_outcomes_inside_the_window_are_scored(run):
     (history,) = histories_of(SHARES[:1])
     horizons = np.array([1, 90])
     predict = predictor(run.model_set.members, PLAN.grid, run.folder)
-    found = scored_history(history, predict(history.matrix), run.model_set, WINDOWS.evidence, horizons)
+    answers, names = predict(history.matrix), weighted_for(history, run.model_set)
+    found = scored_history(history, answers, names, run.model_set, WINDOWS.evidence, horizons)
     assert found is not None
     inside = history.inside(WINDOWS.evidence, horizons)
     assert (~np.isnan(found[0].outcomes)).sum(axis=0).tolist() == inside.sum(axis=0).tolist()
