@@ -30,6 +30,7 @@ from training.run import _calibrated
 
 LAST_DAY = WINDOWS.training.end
 SHARES = universe()[:3]
+RANGED = ("har_range", "fhs_range")
 
 
 def assert_training_ends_with_its_window():
@@ -123,7 +124,7 @@ def test_calibration_reads_its_window(run):
         assert both >= {again.mask([name]) for name in fed}
         for mask in both:
             left, right = (each.offsets[each.masks.tolist().index(mask)] for each in (ours, theirs))
-            if mask != again.mask(["har_range"]):  # no share has ranges: alone it is served as it is
+            if int(mask) & ~again.mask(RANGED):  # no share has ranges: alone they are served as they are
                 assert (left != right).mean() > 0.9
         assert (ours.regime != theirs.regime).mean() > 0.9
         assert (ours.direction != theirs.direction).any() == bool(ours.drift)
@@ -136,16 +137,17 @@ def test_kinds_share_what_only_one_of_them_was_measured_on(run):
     stocks, ranges, others, others_ranges = (
         run.model_set.calibration[kind] for kind in ("stocks", "stocks with ranges", "others", "others with ranges")
     )
-    har_range = run.model_set.mask(["har_range"])
-    assert not stocks.weights[run.model_set.names.index("har_range")].any()
-    assert ranges.weights[run.model_set.names.index("har_range")].all()
+    using = run.model_set.mask(RANGED)
+    for name in RANGED:
+        assert not stocks.weights[run.model_set.names.index(name)].any()
+        assert ranges.weights[run.model_set.names.index(name)].all()
     for each in (stocks, ranges, others, others_ranges):
         assert_allclose(each.weights.sum(axis=0), 1.0, rtol=1e-12)
         assert set(each.masks) >= {run.model_set.mask([name]) for name in run.model_set.weighted("stocks")}
         assert len(set(each.masks)) == len(each.masks) == len(each.offsets)
     assert run.model_set.mask(run.model_set.weighted("stocks with ranges")) in ranges.masks
     for mask, offsets in zip(ranges.masks, ranges.offsets, strict=True):
-        rest = int(mask) & ~har_range
+        rest = int(mask) & ~using
         twin = stocks.offsets[stocks.masks.tolist().index(rest)] if rest else np.zeros(PLAN.grid.shape)
         assert_array_equal(offsets, twin)
     for with_drift, without in ((stocks, others), (ranges, others_ranges)):
