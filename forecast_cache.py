@@ -63,8 +63,8 @@ class _Flight:
 
 
 class ForecastCache:
-    """Belongs to one event loop. ``on_computed`` is told of each forecast when it is made, never when it is given
-    again; ``on_get`` how each look into memory went. ``clock`` is monotonic, ``now`` aware, UTC."""
+    """Belongs to one event loop. ``on_get`` is told how each look into memory went. ``clock`` is monotonic, ``now``
+    aware, UTC."""
 
     def __init__(
         self,
@@ -74,7 +74,6 @@ class ForecastCache:
         memory: MemoryCache[str, Answer] | None = None,
         shared: SharedCache | None = None,
         *,
-        on_computed: Callable[[Forecast], None] = lambda _: None,
         on_get: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -84,7 +83,6 @@ class ForecastCache:
         self._lifetimes = lifetimes
         self._memory = MemoryCache[str, Answer](MEMORY_BYTES, clock=clock) if memory is None else memory
         self._shared = shared
-        self._on_computed = on_computed
         self._on_get = on_get
         self._clock = clock
         self._now = now
@@ -97,7 +95,7 @@ class ForecastCache:
         """One answer or error per request, in order; what must be made is made in one call of ``compute``, which
         forecasts with ``models``."""
         if self._lifetimes.forecast <= 0:
-            return [computed(outcome) for outcome in await self._forecasts(requests, compute)]
+            return [computed(outcome) for outcome in await compute(requests)]
         series = await self._series(requests)
         mine: dict[str, _Work] = {}
         found = [self._found(request, series, models, mine) for request in requests]
@@ -209,7 +207,7 @@ class ForecastCache:
             return
         kept: dict[str, Answer] = {}
         try:
-            outcomes = await self._forecasts([each.request for each in work.values()], compute)
+            outcomes = await compute([each.request for each in work.values()])
             for (key, each), outcome in zip(work.items(), outcomes, strict=True):
                 answer = self._kept(key, each, outcome)
                 if isinstance(answer, Answer) and answer.max_age > 0:
@@ -240,15 +238,6 @@ class ForecastCache:
             if answer := kept.get(key):
                 self._start(self._shared.put(key, pack(answer, self._now()), answer.max_age))
             self._start(self._shared.release(key))
-
-    async def _forecasts(
-        self, requests: Sequence[ForecastRequest], compute: Compute
-    ) -> Sequence[Forecast | DeepFinanceError]:
-        outcomes = await compute(requests)
-        for outcome in outcomes:
-            if isinstance(outcome, Forecast):
-                self._on_computed(outcome)
-        return outcomes
 
     def _time_to_live(self, forecast: Forecast, bars: Bars) -> float:
         if forecast.timeframe == "1h":

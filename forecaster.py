@@ -1,21 +1,15 @@
-"""What the service does, free of the framework that serves it: ``gateway.backend.Backend`` over the pipeline.
-
-Also knows when it is ready: once a real forecast has gone all the way through market data, calendar, features
-and models.
-"""
+"""What the service does, free of the framework that serves it: ``gateway.backend.Backend`` over the pipeline."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
-from itertools import count
-from typing import Literal
 
+from condition import health_checks, models_status
 from contracts import (
     Bars,
     Forecast,
@@ -23,31 +17,25 @@ from contracts import (
     HealthProbe,
     Instrument,
     ModelSet,
-    PartHealth,
     Timeframe,
 )
 from errors import DeepFinanceError, HistoryUnavailable, Unavailable, UnknownSymbol
 from forecast_cache import ForecastCache
 from gateway.answers import Answer, computed, member_events
 from gateway.backend import Catalogue, SeriesState
+from gateway.broadcast import Broadcaster
 from gateway.measurements import ForecastMetrics
 from gateway.model_reports import models_report
 from gateway.operations_reports import (
-    MemberStatus,
     ModelsStatusReport,
     ReloadReport,
     WarmupReport,
-    WarmupStep,
 )
 from gateway.option_routes import OptionDesk
+from gateway.portfolio_routes import PortfolioBackend
 from gateway.reports import (
-    CacheCheck,
-    DatabaseCheck,
-    HealthChecks,
     HealthFacts,
     ModelsReport,
-    RunnerCheck,
-    SourceCheck,
     SymbolDetail,
 )
 from gateway.risk_schemas import RiskBackend
@@ -57,18 +45,10 @@ from pipeline import Outcome, Ports, Told, forecast_many
 from records import History, HistoryPage, HistoryQuery, LiveScores, ScoreQuery
 from runners.coalesce import CoalescingRunner
 from runners.lifeline import Lifelines
-from runners.probe import Probe, Prober
 from serving import Keeper, Serving, Sets
+from warming import WarmUp, try_forecast
 
 log = logging.getLogger("deepfinance.service")
-
-PATIENCE_WITH_RUNNERS = 10.0
-"""Seconds after start during which ready means that every model answers; later one is enough."""
-
-PROBE_WITHIN = 1.0
-"""Seconds that a part has to say how it does."""
-
-FORECAST = "forecast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +57,7 @@ class Desks:
 
     options: OptionDesk
     risk: RiskBackend
+    portfolio: PortfolioBackend
     offload: Offload
 
 
@@ -98,18 +79,17 @@ class Forecaster:
         metrics: ForecastMetrics | None = None,
         latest: Callable[[str, Timeframe], float | None] = lambda symbol, timeframe: None,
     ) -> None:
-        self._keeper = Keeper(Serving.of(ports, runners, model_set), sets, self._try_forecast)
+        self._keeper = Keeper(Serving.of(ports, runners, model_set), sets, try_forecast)
         self._history = history
         self._cache = cache
         self._probes = probes or {}
         self._metrics = metrics
         self._latest = latest
         self._processes = processes or {}
-        self._started_at = time.monotonic()
-        self._worked_after: dict[str, float] = {}
-        self._attempts = 0
+        self._warming = WarmUp(lambda: self._serving)
         self._jobs: list[asyncio.Task[None]] = []
         self._desks: Desks | None = None
+        self.broadcaster = Broadcaster(self)
         if metrics is not None:
             metrics.serves(model_set.version)
             self._keeper.on_change(metrics.serves)
@@ -126,6 +106,15 @@ class Forecaster:
     def risk(self) -> RiskBackend:
         return self._opened().risk
 
+    @property
+    def portfolio(self) -> PortfolioBackend:
+        return self._opened().portfolio
+
+    @property
+    def models_version(self) -> str:
+        """Of the set that answers now."""
+        return self._model_set.version
+
     def _opened(self) -> Desks:
         if self._desks is None:
             raise Unavailable("this service computes forecasts alone")
@@ -140,20 +129,8 @@ class Forecaster:
         return self._serving.ports
 
     @property
-    def _runners(self) -> Mapping[str, CoalescingRunner]:
-        return self._serving.runners
-
-    @property
     def _model_set(self) -> ModelSet:
         return self._serving.model_set
-
-    @property
-    def _prober(self) -> Prober:
-        return self._serving.prober
-
-    @property
-    def _warm(self) -> bool:
-        return FORECAST in self._worked_after
 
     def catalogue(self) -> Catalogue:
         return self._serving.catalogue
@@ -212,58 +189,20 @@ class Forecaster:
         return outcomes
 
     async def health(self) -> HealthFacts:
-        probes, sources, cache, database = await asyncio.gather(
-            self._prober.probes(), self._source_checks(), self._part("cache"), self._part("database")
-        )
         return HealthFacts(
-            checks=HealthChecks(
-                runners=[_runner_check(probe) for probe in probes],
-                sources=sources,
-                cache=cache and CacheCheck.model_validate(_checked(cache)),
-                database=database and DatabaseCheck.model_validate(_checked(database)),
-            ),
+            checks=await health_checks(self._serving, self._probes),
             models_version=self._model_set.version,
-            uptime_seconds=time.monotonic() - self._started_at,
+            uptime_seconds=self._warming.uptime,
         )
-
-    async def _source_checks(self) -> list[SourceCheck]:
-        try:
-            found = await asyncio.wait_for(self._ports.market.health(), PROBE_WITHIN)
-        except Exception as error:
-            log.warning("the sources cannot say how they do: %r", error)
-            return [SourceCheck(name="sources", state="failing", latency_ms=None, detail="no answer from the sources")]
-        return [SourceCheck(name=it.name, state=it.state, latency_ms=it.latency_ms, detail=it.detail) for it in found]
-
-    async def _part(self, name: str) -> PartHealth | None:
-        if name not in self._probes:
-            return None
-        try:
-            return await asyncio.wait_for(self._probes[name](), PROBE_WITHIN)
-        except TimeoutError:
-            return PartHealth(name, "failing", None, f"no answer within {PROBE_WITHIN:g} s")
-        except Exception as error:
-            log.warning("the probe of the %s failed: %r", name, error)
-            return PartHealth(name, "failing", None, "the probe failed")
 
     def models(self) -> ModelsReport:
         return models_report(self._model_set, self.catalogue().timeframes)
 
     def models_status(self) -> ModelsStatusReport:
-        return ModelsStatusReport(
-            models_version=self._model_set.version,
-            members=[_member_status(runner) for runner in self._runners.values()],
-        )
+        return models_status(self._serving)
 
     def warmup(self) -> WarmupReport:
-        steps = [*self._model_set.names, FORECAST]
-        return WarmupReport(
-            ready=self._warm,
-            attempts=self._attempts,
-            steps=[
-                WarmupStep(name=name, ready=name in self._worked_after, seconds=self._worked_after.get(name))
-                for name in steps
-            ],
-        )
+        return self._warming.report()
 
     async def reload(self) -> ReloadReport:
         done = await self._keeper.reload()
@@ -309,26 +248,20 @@ class Forecaster:
             first_bar=_day(bars, 0),
             last_bar=_day(bars, -1),
             bars=len(bars),
-            stale=_day(bars, -1) < newest,
+            stale=_day(bars, -1) < newest or bars.is_last_good,
         )
 
     async def warm_up(self) -> None:
-        """Begin to keep forecasts, and forecast something for real, again and again until it works; then ``is_ready``
-        may say yes."""
+        """Begin to keep forecasts, and wait until they work; then ``is_ready`` may say yes."""
         if self._history is not None:
             await self._history.start()
-        for attempt in count():
-            if await self._try_out():
-                break
-            await asyncio.sleep(min(0.1 * 1.5**attempt, 2.0))
-        self._worked(FORECAST)
+        await self._warming.run()
         if self._metrics is not None:
             self._metrics.ready(True)
-        log.info("ready after %.1f s", time.monotonic() - self._started_at)
 
     async def is_ready(self) -> bool:
         """Whether requests can be answered now; takes a second at most, however many runners are away."""
-        return self._warm and any(probe.ok for probe in await self._prober.probes())
+        return self._warming.is_over and any(probe.ok for probe in await self._serving.prober.probes())
 
     def start(self) -> None:
         """Begin what goes on beside the requests: warm up, watch the runners, follow other workers' reloads."""
@@ -339,6 +272,14 @@ class Forecaster:
     async def close(self) -> None:
         for job in self._jobs:
             job.cancel()
+        try:
+            await self._close_parts()
+        finally:  # whatever happened to them, what was forecast is written
+            if self._history is not None:
+                await self._history.close()
+
+    async def _close_parts(self) -> None:
+        await self.broadcaster.close()
         if self._metrics is not None:
             self._metrics.ready(False)
         if self._cache is not None:
@@ -346,38 +287,6 @@ class Forecaster:
         await asyncio.gather(self._ports.market.close(), self._keeper.close())
         if self._desks is not None:
             await self._desks.offload.close()
-        if self._history is not None:
-            await self._history.close()
-
-    async def _try_out(self) -> bool:
-        try:
-            return await self._forecast_works()
-        except Exception:  # whatever it is may pass, and a silent end of this task would mean never ready
-            log.exception("the forecast at the start failed")
-            return False
-
-    async def _forecast_works(self) -> bool:
-        self._attempts += 1
-        probes = await self._prober.probes()
-        for probe in probes:
-            if probe.ok:
-                self._worked(probe.name)
-        patient = time.monotonic() - self._started_at < PATIENCE_WITH_RUNNERS
-        if not (all if patient else any)(probe.ok for probe in probes):
-            return False
-        return not isinstance(await self._try_forecast(self._serving), DeepFinanceError)
-
-    async def _try_forecast(self, serving: Serving) -> Forecast | DeepFinanceError | None:
-        """A real forecast that nobody asked for; None where no symbol is known beforehand."""
-        symbols = serving.ports.market.symbols()
-        if not symbols:
-            return None
-        requests, now = [ForecastRequest(symbols[0])], datetime.now(UTC)
-        (outcome,) = await forecast_many(requests, ports=serving.ports, model_set=serving.model_set, now=now)
-        return outcome
-
-    def _worked(self, step: str) -> None:
-        self._worked_after.setdefault(step, time.monotonic() - self._started_at)
 
     def _kept_history(self) -> History:
         if self._history is None:
@@ -392,41 +301,6 @@ class Forecaster:
             raise
         except DeepFinanceError as error:
             log.debug("cannot tell whether %s is known: %s", symbol, error.message)
-
-
-def _runner_check(probe: Probe) -> RunnerCheck:
-    return RunnerCheck(
-        name=probe.name,
-        state="ok" if probe.ok else "failing",
-        version=probe.version,
-        latency_ms=None if probe.latency is None else probe.latency * 1000,
-        detail=probe.problem,
-    )
-
-
-def _checked(part: PartHealth) -> dict[str, object]:
-    return {"state": part.state, "latency_ms": part.latency_ms, "detail": part.detail}
-
-
-def _member_status(runner: CoalescingRunner) -> MemberStatus:
-    counters = runner.counters
-    state: Literal["ok", "away", "unused"] = "away" if runner.is_away else "ok" if counters.calls else "unused"
-    return MemberStatus(
-        name=runner.spec.name,
-        version=runner.spec.version,
-        where="gateway" if runner.spec.in_process else "runner",
-        state=state,
-        circuit="open" if runner.is_away else "closed",
-        latency_ms=None if counters.last_latency is None else counters.last_latency * 1000,
-        calls=counters.calls,
-        rows=counters.rows,
-        largest_call=counters.largest_call,
-        shared_rows=counters.shared_rows,
-        failures=counters.failures,
-        refused=counters.refused,
-        queued_rows=runner.queued_rows,
-        last_error=counters.last_error,
-    )
 
 
 def _day(bars: Bars, index: int) -> date:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,13 +18,14 @@ from risk.offloaded import american_options, american_volatilities
 from risk.options import OptionChain, Valuation, european_valuation
 
 CLOSED_FORM = "Black-Scholes-Merton, closed form"
-COLLOCATION = "QuantLib, spectral collocation: price to 1e-5 of the strike; Greeks are differences of prices"
+COLLOCATION = "QuantLib, spectral collocation: price to 5e-5 of the strike; Greeks are differences of prices"
 BISECTION = "bisection of Black-Scholes-Merton"
 BRENT = "Brent's method on QuantLib's spectral collocation"
 KINK = "the price has no slope here: a kink, without time or volatility exactly at the strike, or a far extreme"
 NO_PRICE = "QuantLib finds no price so far from spot: see the limits in the documentation"
 
 GREEKS = ("delta", "gamma", "vega", "theta", "theta_per_day", "rho")
+_INPUTS = attrgetter("spot", "strike", "rate", "dividend_yield", "time_to_expiry")
 PATIENCE = 30.0
 """Seconds for the American options of one request, the start of the other process included."""
 
@@ -66,10 +68,7 @@ class OptionsDesk:
 
 
 def _chain_of(contracts: Sequence[OptionContract] | Sequence[OptionQuote], volatility: Floats) -> OptionChain:
-    spot, strike, rate, dividend_yield, time = (
-        np.array([getattr(it, name) for it in contracts], dtype=float)
-        for name in ("spot", "strike", "rate", "dividend_yield", "time_to_expiry")
-    )
+    spot, strike, rate, dividend_yield, time = np.array([_INPUTS(it) for it in contracts], dtype=np.float64).T
     is_call = np.array([it.type == "call" for it in contracts])
     return OptionChain(is_call, spot, strike, rate, dividend_yield, volatility, time)
 
@@ -89,11 +88,19 @@ async def _or_errors(call: Awaitable[A], count: int, answers: Callable[[A], Answ
 
 
 def _prices(valuation: Valuation, method: str) -> Answers:
-    columns = [valuation.price.tolist(), *(getattr(valuation, name).tolist() for name in GREEKS)]
-    return [_price(price, greeks, method) for price, *greeks in zip(*columns, strict=True)]
+    columns = [valuation.price, *(getattr(valuation, name) for name in GREEKS)]
+    whole = np.isfinite(np.array(columns)).all(axis=0).tolist()
+    rows = zip(whole, *(column.tolist() for column in columns), strict=True)
+    return [
+        {"price": price, "greeks": dict(zip(GREEKS, greeks, strict=True)), "method": method, "unavailable": {}}
+        if is_whole
+        else _partly(price, greeks, method)
+        for is_whole, price, *greeks in rows
+    ]
 
 
-def _price(price: float, greeks: Sequence[float], method: str) -> Json | DeepFinanceError:
+def _partly(price: float, greeks: Sequence[float], method: str) -> Json | DeepFinanceError:
+    """Where there is no price, or a Greek is missing."""
     if math.isnan(price):
         return InvalidRequest("this contract cannot be priced", [ErrorDetail("strike", NO_PRICE)])
     told = {name: value if math.isfinite(value) else None for name, value in zip(GREEKS, greeks, strict=True)}

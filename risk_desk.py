@@ -18,7 +18,7 @@ import numpy as np
 
 from answer import data_report
 from contracts import AssetClass, Bars, Calendar, Floats, ForecastRequest, Instrument, MarketData
-from errors import DeepFinanceError, ErrorDetail, UnknownSymbol, UnusableSeries
+from errors import DeepFinanceError, ErrorDetail, Timeout, Unavailable, UnknownSymbol, UnusableSeries
 from gateway.risk_page import page_of
 from gateway.risk_picture import draw_charts, draw_page
 from gateway.risk_schemas import PictureKind, ReturnsRequest, RiskRequest
@@ -60,16 +60,21 @@ Quantiles = Callable[[str, int, Sequence[float]], Awaitable[Sequence[float]]]
 """Symbol, horizon and levels -> quantiles of the simple return; raises a DeepFinanceError."""
 
 
+class Passing(str):
+    """A reason that may be gone the next time: an answer that has it is not remembered."""
+
+
 class Remembered(Generic[T]):
     """The last values by key, each worked out once however many ask at the same time. Belongs to one event loop."""
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, kept: int = KEPT, keeps: Callable[[T], bool] = lambda _: True) -> None:
         self._kept = kept
+        self._keeps = keeps
         self._known: OrderedDict[Hashable, T] = OrderedDict()
         self._under_way: dict[Hashable, asyncio.Task[T]] = {}
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """What is known, else what ``work`` finds; an error is not remembered."""
+        """What is known, else what ``work`` finds; neither an error nor what ``keeps`` refuses is remembered."""
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
@@ -79,9 +84,11 @@ class Remembered(Generic[T]):
 
     async def _find(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         try:
-            found = self._known[key] = await work()
+            found = await work()
         finally:
             del self._under_way[key]
+        if self._keeps(found):
+            self._known[key] = found
         while len(self._known) > self._kept:
             self._known.popitem(last=False)
         return found
@@ -122,27 +129,43 @@ class Pair:
     last: date
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of an answer but symbol and data; whole where nothing in it is missing that may be there the next time."""
+
+    body: dict[str, Any]
+    is_whole: bool
+
+
 class RiskDesk:
     """``gateway.backend.RiskBackend``. Belongs to one event loop."""
 
     def __init__(
-        self, market: MarketData, calendar: Calendar, offload: Offload, quantiles: Quantiles | None = None
+        self,
+        market: MarketData,
+        calendar: Calendar,
+        offload: Offload,
+        quantiles: Quantiles | None = None,
+        version: Callable[[], str] = lambda: "",
     ) -> None:
+        """``version`` names the models that ``quantiles`` come from."""
         self._market = market
         self._calendar = calendar
         self._offload = offload
         self._quantiles = quantiles
         self._fits: Remembered[Fits] = Remembered()
-        self._reports: Remembered[dict[str, Any]] = Remembered()
+        self._version = version
+        self._reports: Remembered[Report] = Remembered(keeps=lambda found: found.is_whole)
 
     async def asset(self, question: RiskRequest) -> dict[str, Any]:
         """One symbol. Raises UnknownSymbol, of the benchmark too where the caller named it, or UnusableSeries."""
         bars, instrument = await self._bars(question.symbol)
         against = await self._against(question, instrument)
         rest = question.model_dump(exclude={"symbol", "benchmark"}).items()
-        key = (bars.fingerprint, against.bars and against.bars.fingerprint, against.missing, str(sorted(rest)))
-        body = await self._reports.get(key, lambda: self._asset(question, bars, instrument, against))
-        return {"symbol": question.symbol, **body, "data": self._data(bars, instrument)}
+        theirs = against.bars and against.bars.fingerprint
+        key = (bars.fingerprint, theirs, against.missing, self._version(), str(sorted(rest)))
+        found = await self._reports.get(key, lambda: self._asset(question, bars, instrument, against))
+        return {"symbol": question.symbol, **found.body, "data": self._data(bars, instrument)}
 
     async def returns(self, question: ReturnsRequest) -> dict[str, Any]:
         """Returns that the caller sends."""
@@ -194,20 +217,20 @@ class RiskDesk:
         except DeepFinanceError as error:
             return Against(symbol, None, f"no prices of the benchmark {symbol}: {error.message}")
 
-    async def _asset(
-        self, question: RiskRequest, bars: Bars, instrument: Instrument, against: Against
-    ) -> dict[str, Any]:
+    async def _asset(self, question: RiskRequest, bars: Bars, instrument: Instrument, against: Against) -> Report:
         days = dates_of(bars)
         year = sessions_per_year(self._calendar, instrument, days[-1])
         terms = Terms(tuple(question.confidence_levels), question.horizon, year, question.risk_free_rate)
         series, pair = await self._series(question, bars, against)
         told = await asyncio.to_thread(report, series, terms)
-        told = replace(told, value_at_risk=told.value_at_risk + await self._forecast(question))
+        tails = await self._tails(question)
+        told = replace(told, value_at_risk=told.value_at_risk + _forecasts(question, tails))
         body = plain_report(told, days)
         if isinstance(pair, str):
             body["unavailable"]["benchmark"] = pair
         few = f"there are {series.period} returns, fewer than period_days"
-        return {
+        is_whole = not any(isinstance(part, Passing) for part in (series.fits, *tails))
+        answer = {
             "as_of": days[-1],
             "period": {"first": days[-1 - series.period], "last": days[-1], "returns": series.period},
             "periods_per_year": year,
@@ -215,6 +238,7 @@ class RiskDesk:
             **body,
             "notes": [few] if series.period < question.period_days else [],
         }
+        return Report(answer, is_whole)
 
     async def _series(self, question: RiskRequest, bars: Bars, against: Against) -> tuple[Series, Pair | str]:
         history = simple_returns(bars.total_return_close)
@@ -235,16 +259,12 @@ class RiskDesk:
         try:
             return await self._fits.get((name, places), fit)
         except DeepFinanceError as error:
-            return f"GARCH cannot be fitted now: {error.message}"
+            return Passing(f"GARCH cannot be fitted now: {error.message}")
 
-    async def _forecast(self, question: RiskRequest) -> tuple[ValueAtRisk, ...]:
-        """Value at risk from our own forecast, at each level."""
+    async def _tails(self, question: RiskRequest) -> list[Sequence[float] | str]:
+        """The tail of our own forecast beyond each level."""
         symbol, horizon = question.symbol, question.horizon
-        found = await asyncio.gather(*(self._tail(symbol, horizon, level) for level in question.confidence_levels))
-        return tuple(
-            from_forecast(level, horizon, quantiles, NOT_TESTED)
-            for level, quantiles in zip(question.confidence_levels, found, strict=True)
-        )
+        return await asyncio.gather(*(self._tail(symbol, horizon, level) for level in question.confidence_levels))
 
     async def _tail(self, symbol: str, horizon: int, level: float) -> Sequence[float] | str:
         """Quantiles of our forecast, or why there are none."""
@@ -255,11 +275,16 @@ class RiskDesk:
         except Undefined as reason:
             return str(reason)
         except DeepFinanceError as error:
-            return f"no forecast: {error.message}"
+            return (Passing if isinstance(error, (Unavailable, Timeout)) else str)(f"no forecast: {error.message}")
 
     def _data(self, bars: Bars, instrument: Instrument) -> dict[str, Any]:
         now = datetime.now(UTC)
         return asdict(data_report(bars, self._calendar.last_completed_session(instrument.calendar, now), now))
+
+
+def _forecasts(question: RiskRequest, tails: Sequence[Sequence[float] | str]) -> tuple[ValueAtRisk, ...]:
+    levels = zip(question.confidence_levels, tails, strict=True)
+    return tuple(from_forecast(level, question.horizon, tail, NOT_TESTED) for level, tail in levels)
 
 
 def _compared(against: Against, pair: Pair) -> dict[str, Any]:

@@ -55,8 +55,13 @@ def gateway_options() -> GatewayOptions:
     )
 
 
-@bentoml.asgi_app(build_routes(lambda: bentoml.get_current_service().backend), path="/api/v1")
-@bentoml.service(service_class=gateway_service(gateway_options), **SERVICE_OPTIONS)
+def backend() -> Any:
+    """That of the gateway in this process, once it has started."""
+    return bentoml.get_current_service().backend
+
+
+@bentoml.asgi_app(build_routes(backend, lambda: backend().broadcaster), path="/api/v1")
+@bentoml.service(service_class=gateway_service(gateway_options, backend), **SERVICE_OPTIONS)
 class DeepFinance:
     """Price forecasts from several models, with the evidence beside every number."""
 
@@ -103,6 +108,7 @@ class DeepFinance:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:
         DRAINING.take_over()
+        self.backend.on_reloaded(lambda _: hot_answers().clear())
         self.backend.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]

@@ -24,6 +24,7 @@ from market.source import Source
 from offload import Offload
 from options_desk import OptionsDesk
 from pipeline import Ports
+from portfolio_desk import PortfolioDesk
 from risk_desk import ForecastQuantiles, RiskDesk
 from runners.coalesce import Limits
 from runners.hosts import services_of
@@ -64,7 +65,8 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
 def _desks(market: MarketData, calendar: Calendar, forecaster: Forecaster) -> Desks:
     offload = Offload()
     tails = ForecastQuantiles(forecaster.forecast_aside)
-    return Desks(OptionsDesk(offload), RiskDesk(market, calendar, offload, tails), offload)
+    risk = RiskDesk(market, calendar, offload, tails)
+    return Desks(OptionsDesk(offload), risk, PortfolioDesk(market, calendar, offload), offload)
 
 
 async def _cache_health(shared: RedisCache | None) -> PartHealth:

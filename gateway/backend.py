@@ -11,6 +11,7 @@ from errors import DeepFinanceError
 from gateway.answers import Answer
 from gateway.operations_reports import ModelsStatusReport, ReloadReport, WarmupReport
 from gateway.option_routes import OptionDesk
+from gateway.portfolio_routes import PortfolioBackend
 from gateway.reports import HealthFacts, ModelsReport, SymbolDetail
 from gateway.risk_schemas import RiskBackend
 from gateway.scoreboard import ScoreboardReport
@@ -41,6 +42,11 @@ class Backend(Protocol):
     @property
     def options(self) -> OptionDesk:
         """What prices options."""
+        ...
+
+    @property
+    def portfolio(self) -> PortfolioBackend:
+        """What measures portfolios."""
         ...
 
     @property

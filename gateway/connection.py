@@ -19,6 +19,8 @@ from gateway.responses import error_body, problem_for_status
 HEAD_SECONDS: Final = 15.0
 #: The door says no much earlier. What is read at once may hold the end of another request's body.
 HEAD_BYTES: Final = 524_288
+#: Of a message that comes in over a websocket; the socket of a longer one is closed.
+MESSAGE_BYTES: Final = 65_536
 
 
 class Connection(HttpToolsProtocol):
@@ -51,6 +53,11 @@ class Connection(HttpToolsProtocol):
         if self._patience is not None:
             self._stop_waiting()
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        # Compression would cost 50 kB a socket and more time than it saves on messages of a few kB.
+        self.config.ws_max_size, self.config.ws_per_message_deflate = MESSAGE_BYTES, False
+        super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         self._in_head = False

@@ -19,7 +19,7 @@ from gateway import request_id
 from gateway.asgi import ASGIApp, Headers, Receive, Scope, Send, answer, first_headers
 from gateway.auth import UNCOUNTED_PATHS, Caller, Gatekeeper, too_many
 from gateway.body import Rest, check_head, check_media_type, whole_body
-from gateway.conditional import Conditional
+from gateway.conditional import conditional
 from gateway.guard import Guard
 from gateway.hot import ANSWERS_A_LINE, HOT, HotAnswers
 from gateway.keys import parse_keys
@@ -106,8 +106,7 @@ class Door:
         read = await whole_body(scope, headers, receive, self._max_body, self._body_seconds)
         if read is not None:
             body, replay = read
-            if if_none_match := headers.get(b"if-none-match"):
-                send = Conditional(send, if_none_match)
+            send = conditional(scope, headers, send)
             await self.hot.serve(self._app, _head_as_get(scope), headers, body, replay, send)
 
     async def _check(self, scope: Scope, headers: Headers) -> Caller | None:

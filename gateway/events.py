@@ -9,26 +9,50 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.responses import Response, StreamingResponse
 
 from contracts import ForecastRequest, MemberEvent
 from gateway.backend import Backend
 from gateway.convert import to_request
 from gateway.responses import error_body, log_if_unforeseen, problem_of
-from gateway.schemas import PredictRequest
+from gateway.schemas import ErrorBody, PredictRequest
 
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_EVENTS = """event: member
+data: {"model": "har", "version": "1", "status": "ok", "price_target": 126.1, "error": null}
+
+event: forecast
+data: {"forecast_id": "...", "symbol": "AAPL"}
+"""
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
+    },
+    404: {"model": ErrorBody, "description": "No data source knows the symbol, or there is no such model."},
+    422: {"model": ErrorBody, "description": "A field is wrong, or the bars cannot carry a forecast."},
+    503: {"model": ErrorBody, "description": "No data source or no model can answer at the moment."},
+    504: {"model": ErrorBody, "description": "No answer in time."},
+}
 
 
 def add_stream(app: FastAPI, backend: Callable[[], Backend]) -> None:
-    """The route; ``gateway.operations`` documents it."""
+    """Add the route. ``backend`` is called for every request."""
 
-    @app.post("/predict/stream", include_in_schema=False)
-    async def predict_stream(request: Request) -> Response:
-        body = PredictRequest.model_validate_json(await request.body())
+    @app.post(
+        "/predict/stream",
+        summary="Forecast one symbol, model by model",
+        tags=["Forecasts"],
+        response_class=StreamingResponse,
+        responses=_RESPONSES,
+    )
+    async def predict_stream(body: PredictRequest) -> Response:
+        """Server-sent events: `member` as each model answers, then `forecast` with the body of `/predict`. What goes
+        wrong after the first event is an `error` event, and the last one."""
         return await stream_forecast(to_request(body, backend().catalogue()), backend())
 
 

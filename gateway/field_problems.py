@@ -66,4 +66,4 @@ def path_of(place: Sequence[int | str]) -> str:
 
 def _words(found: Mapping[str, Any]) -> str:
     template = _PROBLEMS.get(found["type"])
-    return template.format(**found.get("ctx", {})) if template else str(found["msg"])
+    return template.format(**found.get("ctx", {})) if template else str(found["msg"]).removeprefix("Value error, ")

@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway import examples
 from gateway.auth import PUBLIC_PATHS, SCOPE_OF_PATH, UNCOUNTED_PATHS
+from gateway.conditional import is_conditional
 from gateway.operations import NATIVE, Examples, Operation
 from gateway.responses import problem_for_status
 from gateway.schemas import ErrorBody, PredictRequest
@@ -73,8 +74,8 @@ def specification_of(service: Any) -> Specification:
             _add_mounted(app, prefix, paths, schemas)
     paths.update(_probes())
     for path, item in paths.items():
-        for operation in item.values():
-            _finish(operation, path)
+        for method, operation in item.items():
+            _finish(operation, method, path)
     # Through JSON and back: nothing is shared between places, so YAML needs no anchors.
     return Specification(orjson.loads(orjson.dumps(_document(paths, schemas))))
 
@@ -107,6 +108,10 @@ def _header_components() -> Json:
         "X-Response-Time": {
             "description": "Time until the response began, in seconds.",
             "schema": {"type": "string", "pattern": "^[0-9]+\\.[0-9]+$"},
+        },
+        "ETag": {
+            "description": "Name of these very bytes, for `If-None-Match`.",
+            "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}(-0)?"$'},
         },
         "X-RateLimit-Limit": _whole("Requests that this key may make in its window."),
         "X-RateLimit-Remaining": _whole("Requests that it may still make now."),
@@ -205,7 +210,7 @@ def _probe(name: str, summary: str, *errors: int) -> Json:
     return {"get": operation}
 
 
-def _finish(operation: Json, path: str) -> None:
+def _finish(operation: Json, method: str, path: str) -> None:
     """What holds for every route: who may call it, and the headers of its responses."""
     responses: Json = operation["responses"]
     headers = dict(_HEADERS)
@@ -217,7 +222,10 @@ def _finish(operation: Json, path: str) -> None:
         needed = f"Needs a key with the scope `{SCOPE_OF_PATH.get(path, 'read')}`."
         operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needed)))
         headers |= {} if path in UNCOUNTED_PATHS else _LIMITS
+    if "200" in responses and is_conditional(method.upper(), path):
+        responses["304"] = {"description": "You have it already: its ETag is in the `If-None-Match` you sent."}
+        responses["200"]["headers"] = {"ETag": {"$ref": "#/components/headers/ETag"}}
     for status, response in responses.items():
         retry = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}} if status in ("429", "503") else {}
-        response["headers"] = headers | retry
+        response["headers"] = response.get("headers", {}) | headers | retry
     operation["responses"] = dict(sorted(responses.items()))

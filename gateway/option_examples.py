@@ -39,7 +39,7 @@ AMERICAN_PRICE: Final[dict[str, Any]] = {
         "theta_per_day": -0.01112,
         "rho": -22.286,
     },
-    "method": "QuantLib, spectral collocation: price to 1e-5 of the strike; Greeks are differences of prices",
+    "method": "QuantLib, spectral collocation: price to 5e-5 of the strike; Greeks are differences of prices",
     "unavailable": {},
 }
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from fastapi import FastAPI
 from fastapi.responses import Response
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from errors import DeepFinanceError
 from gateway.option_examples import (
@@ -94,11 +95,24 @@ async def _chain(
     items: Sequence[Any], model: type[C], ask: Callable[[Sequence[C]], Awaitable[Sequence[Json | DeepFinanceError]]]
 ) -> Response:
     """Check each item on its own, ask once for all that are valid, and answer in the order that came."""
-    checked = [_checked(item, model) for item in items]
+    checked = _all_checked(items, model)
     valid = [item for item in checked if not isinstance(item, ValidationError)]
     answers = iter(await ask(valid) if valid else ())
     results = [_result(item if isinstance(item, ValidationError) else next(answers)) for item in checked]
     return json_response({"results": results})
+
+
+def _all_checked(items: Sequence[Any], model: type[C]) -> Sequence[C | ValidationError]:
+    """All in one call, which is several times faster; one by one where some of them are wrong."""
+    try:
+        return _many(model).validate_python(items)
+    except ValidationError:
+        return [_checked(item, model) for item in items]
+
+
+@cache
+def _many(model: type[C]) -> TypeAdapter[list[C]]:
+    return TypeAdapter(list[model])  # type: ignore[valid-type]
 
 
 def _checked(item: Any, model: type[C]) -> C | ValidationError:

@@ -14,12 +14,15 @@ from starlette.exceptions import HTTPException
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, MalformedBody, UnknownModel
 from gateway import examples
 from gateway.backend import Backend
+from gateway.broadcast import Broadcaster
+from gateway.events import add_stream
 from gateway.field_problems import details_from
 from gateway.health import report
 from gateway.history import add_history
 from gateway.operations_routes import add_operations
 from gateway.option_routes import add_options
 from gateway.paging import page_of
+from gateway.portfolio_routes import add_portfolio
 from gateway.reports import (
     HealthDown,
     HealthReport,
@@ -32,6 +35,7 @@ from gateway.responses import error_info, error_response, json_response, problem
 from gateway.risk_routes import add_risk
 from gateway.schemas import ErrorBody, Symbol
 from gateway.scoreboard import ScoreboardReport
+from gateway.sockets import add_sockets
 
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "There is none."}}
 _INVALID: dict[int | str, dict[str, Any]] = {422: {"model": ErrorBody, "description": "A field is wrong."}}
@@ -46,8 +50,9 @@ _DOWN: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_routes(backend: Callable[[], Backend]) -> FastAPI:
-    """The app to mount. ``backend`` is called for every request: the service does not exist yet at import."""
+def build_routes(backend: Callable[[], Backend], broadcaster: Callable[[], Broadcaster] | None = None) -> FastAPI:
+    """The app to mount. ``backend`` is called for every request: the service does not exist yet at import. Sockets
+    are for who has a ``broadcaster``."""
     app = FastAPI(
         docs_url=None,
         redoc_url=None,
@@ -63,7 +68,11 @@ def build_routes(backend: Callable[[], Backend]) -> FastAPI:
     _add_symbols(app, backend)
     add_options(app, lambda: backend().options)
     add_risk(app, lambda: backend().risk)
+    add_portfolio(app, lambda: backend().portfolio)
     add_history(app, backend)
+    add_stream(app, backend)
+    if broadcaster is not None:
+        add_sockets(app, backend, broadcaster)
     return app
 
 

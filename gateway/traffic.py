@@ -6,8 +6,9 @@ own middleware does that, and looks its labels up anew for every message.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from re import Pattern
 from typing import Final
 
@@ -19,6 +20,7 @@ from gateway.measurements import TrafficMetrics
 
 OTHER: Final = "other"
 _CLOSE: Final = (b"connection", b"close")
+_GOING_AWAY: Final = {"type": "websocket.close", "code": 1001, "reason": "the service is stopping"}
 
 
 class PathTemplates:
@@ -61,6 +63,8 @@ class Traffic:
         self._templates = templates
         self._draining = draining
         self._measured = metrics
+        self._open: set[Callable[[], Awaitable[None]]] = set()
+        draining.on_begin(self._close_websockets)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -91,12 +95,18 @@ class Traffic:
             self._measured.count(template, scope["method"], status, time.perf_counter() - started_at)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_open = False
+        told: Message | None = None  # what we told the caller on our own: nothing may follow it
+
+        async def leave() -> None:
+            nonlocal told
+            told = _GOING_AWAY
+            await send(told)
 
         async def watched(message: Message) -> None:
-            nonlocal is_open
-            if message["type"] == "websocket.accept" and not is_open:
-                is_open = True
+            if told is not None:
+                return
+            if message["type"] == "websocket.accept" and leave not in self._open:
+                self._open.add(leave)
                 self._measured.websockets.inc()
             elif message["type"] == "websocket.send":
                 self._measured.websocket_messages.inc()
@@ -105,5 +115,12 @@ class Traffic:
         try:
             await self._app(scope, receive, watched)
         finally:
-            if is_open:
+            if leave in self._open:
+                self._open.discard(leave)
                 self._measured.websockets.dec()
+
+    async def _close_websockets(self) -> None:
+        """The process is about to end: callers open another socket elsewhere."""
+        for leave in tuple(self._open):
+            with contextlib.suppress(Exception):  # it has just gone
+                await leave()

@@ -1,7 +1,7 @@
 """American options by QuantLib: price, Greeks, bounds and implied volatility. Heavy to import.
 
 Engine: the spectral collocation of L. Andersen, M. Lake, D. Offengenden, "High-performance American option pricing"
-(2016), QuantLib's ``QdFpAmericanEngine`` in its fast scheme: within 1e-5 of the strike of the high-precision scheme.
+(2016), QuantLib's ``QdFpAmericanEngine`` in its fast scheme: within 5e-5 of the strike of the high-precision scheme.
 Where exercise has two boundaries (a negative rate below the yield), which that engine refuses, finite differences
 on a 200 x 200 grid: within 1e-4 of the strike, at sixty times the cost.
 

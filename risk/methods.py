@@ -1,13 +1,15 @@
 """The served methods of value at risk, each with two faces: what it says now, and what it said every day before.
 
-``estimate`` and ``path`` follow one rule: an estimate is made from the last ``window`` returns known, the period asked for
-but at most LONGEST_WINDOW. Methods that follow volatility filter all the history that there is, and draw from the last
-LONGEST_WINDOW residuals. Without room for that, the path is tested with half of the history as its window.
+``estimate`` and ``path`` follow one rule: an estimate is made from the last ``window`` returns known, the period asked
+for but at most LONGEST_WINDOW. Methods that follow volatility filter all the history that there is, and draw from the
+last LONGEST_WINDOW residuals. Without room for that, the path is tested with half of the history as its window.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +17,10 @@ import numpy as np
 from contracts import Floats
 from risk.gjr import Fits, Refit, blocks, filtered
 from risk.measure import Undefined, deviation, require
-from risk.rolling import cornish_fisher_path, filtered_path, gaussian_path, historical_path
+from risk.rolling import Moments, cornish_fisher_path, filtered_path, gaussian_path, historical_path
 from risk.tail import RISKMETRICS, Tail, cornish_fisher, gaussian, historical, needed_for, simulated
 from risk.var_backtest import FEWEST_DAYS
-from risk.volatility import SEED_RETURNS, ewma_variances
+from risk.volatility import SEED_RETURNS, ewma_variances, rolling_moments
 
 LONGEST_WINDOW = 1000
 
@@ -51,14 +53,22 @@ def methods_for(history: Floats, period: int, fits: Fits | str) -> list[Method]:
     """All that need nothing but returns. ``history`` (n,) holds the ``period`` asked for and what came before it;
     ``fits`` is a reason where there are none."""
     window = min(period, LONGEST_WINDOW)
+    variances = cache(partial(ewma_variances, history))
+    moments = cache(partial(_rolling_moments, history, window))
     return [
         Historical(history, window),
-        Gaussian(history, window),
-        GaussianEwma(history),
-        CornishFisher(history, window),
-        FilteredHistorical(history),
+        Gaussian(history, window, moments),
+        GaussianEwma(history, variances),
+        CornishFisher(history, window, moments),
+        FilteredHistorical(history, variances),
         GjrFiltered(history, fits),
     ]
+
+
+def _rolling_moments(history: Floats, window: int) -> tuple[Moments, int]:
+    """Of the returns before each return that has enough of them, and how many that is."""
+    window = _tested_window(len(history), window)
+    return rolling_moments(history[:-1], window), window
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class Historical:
 class Gaussian:
     history: Floats
     window: int
+    moments: Callable[[], tuple[Moments, int]]
     name: str = "gaussian"
     definition: str = (
         "normal returns with mean and standard deviation of the window; several periods: mean and variance in "
@@ -92,13 +103,14 @@ class Gaussian:
         return gaussian(float(np.mean(returns)), deviation(returns), level, horizon)
 
     def path(self, level: float) -> Path:
-        window = _tested_window(len(self.history), self.window)
-        return Path(gaussian_path(self.history, window, level), window)
+        moments, window = self.moments()
+        return Path(gaussian_path(moments, window, level), window)
 
 
 @dataclass(frozen=True)
 class GaussianEwma:
     history: Floats
+    variances: Callable[[], Floats]
     name: str = "gaussian_ewma"
     definition: str = (
         "normal returns of mean zero with the RiskMetrics volatility of all history, decay 0.94; several periods: "
@@ -108,11 +120,11 @@ class GaussianEwma:
     def estimate(self, level: float, horizon: int) -> Tail:
         require(self.history, SEED_RETURNS)
         deviation(self.history)
-        return gaussian(0.0, float(np.sqrt(ewma_variances(self.history)[-1])), level, horizon)
+        return gaussian(0.0, float(np.sqrt(self.variances()[-1])), level, horizon)
 
     def path(self, level: float) -> Path:
         require(self.history, SEED_RETURNS + 1)
-        known = np.sqrt(ewma_variances(self.history)[SEED_RETURNS:-1])
+        known = np.sqrt(self.variances()[SEED_RETURNS:-1])
         return Path(known * gaussian(0.0, 1.0, level).value_at_risk, SEED_RETURNS)
 
 
@@ -120,6 +132,7 @@ class GaussianEwma:
 class CornishFisher:
     history: Floats
     window: int
+    moments: Callable[[], tuple[Moments, int]]
     name: str = "cornish_fisher"
     definition: str = (
         "normal quantile corrected for skew and kurtosis of the window; several periods: independent, so that mean and "
@@ -130,14 +143,15 @@ class CornishFisher:
         return cornish_fisher(self.history[-self.window :], level, horizon)
 
     def path(self, level: float) -> Path:
-        window = _tested_window(len(self.history), self.window)
+        moments, window = self.moments()
         require(self.history[:window], 4)
-        return Path(cornish_fisher_path(self.history, window, level), window)
+        return Path(cornish_fisher_path(moments, window, level), window)
 
 
 @dataclass(frozen=True)
 class FilteredHistorical:
     history: Floats
+    variances: Callable[[], Floats]
     name: str = "filtered_historical"
     definition: str = (
         "past returns in units of their RiskMetrics volatility, the last 1,000, rescaled to today's; several periods: "
@@ -158,7 +172,7 @@ class FilteredHistorical:
         """Variances and residuals after the returns that the filter starts from."""
         require(self.history, SEED_RETURNS + 1)
         deviation(self.history)
-        variances = ewma_variances(self.history)[SEED_RETURNS:]
+        variances = self.variances()[SEED_RETURNS:]
         if not variances.min() > 0:
             raise Undefined("the returns did not vary for so long that their volatility is zero")
         return variances, self.history[SEED_RETURNS:] / np.sqrt(variances[:-1])

@@ -19,7 +19,8 @@ Rate = float | Floats
 def sharpe(returns: Floats, rate: Rate, periods_per_year: float) -> float:
     """Mean excess return over its standard deviation (n - 1), annualised (Sharpe, 1994)."""
     excess = returns - rate
-    return float(np.mean(excess)) / deviation(excess) * float(np.sqrt(periods_per_year))
+    spread = deviation(excess)
+    return float(np.mean(excess)) / spread * float(np.sqrt(periods_per_year))
 
 
 def downside_deviation(returns: Floats, rate: Rate, periods_per_year: float) -> float:

@@ -29,7 +29,8 @@ def annual_return(returns: Floats, periods_per_year: float) -> float:
 
     As ``annual_return`` of empyrical. Periods shorter than a year are extrapolated. -1 where everything was lost.
     """
-    growth = total_return(returns) + 1.0
+    require(returns, 1)
+    growth = float(np.prod(1.0 + returns))  # not from the total return: what is left after a fall to nearly nothing
     if growth < 0:
         raise Undefined("more than everything was lost")
     return float(growth ** (periods_per_year / len(returns))) - 1.0

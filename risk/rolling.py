@@ -1,6 +1,6 @@
 """Value at risk of one period for every return, from the ``window`` returns before it and nothing later.
 
-All take (n,) returns and answer (n - window,) losses: the first is for the return after the first ``window``.
+All answer (n - window,) losses of n returns: the first is for the return after the first ``window``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from scipy.special import ndtri
 
 from contracts import Floats
 from risk.tail import corrected_quantile, tail_is_increasing
-from risk.volatility import rolling_moments
+
+Moments = tuple[Floats, Floats, Floats, Floats]
+"""Mean, population variance, skew and kurtosis of the returns behind each."""
 
 
 def rolling_quantile(values: Floats, window: int, share: float) -> Floats:
@@ -29,17 +31,17 @@ def historical_path(returns: Floats, window: int, level: float) -> Floats:
     return -rolling_quantile(returns[:-1], window, 1.0 - level)
 
 
-def gaussian_path(returns: Floats, window: int, level: float) -> Floats:
-    """See tail.gaussian, with sample mean and standard deviation (n - 1)."""
-    mean, variance, _, _ = rolling_moments(returns[:-1], window)
-    return -(mean + np.sqrt(variance * window / (window - 1)) * float(ndtri(1.0 - level)))
+def gaussian_path(moments: Moments, window: int, level: float) -> Floats:
+    """See tail.gaussian, with the sample mean and standard deviation (n - 1) of volatility.rolling_moments."""
+    mean, variance, _, _ = moments
+    return -(mean + np.sqrt(variance * (window / (window - 1))) * float(ndtri(1.0 - level)))
 
 
-def cornish_fisher_path(returns: Floats, window: int, level: float) -> Floats:
+def cornish_fisher_path(moments: Moments, window: int, level: float) -> Floats:
     """See tail.cornish_fisher; NaN where it is not defined."""
-    mean, variance, skews, tails = rolling_moments(returns[:-1], window)
+    mean, variance, skews, tails = moments
     z = float(ndtri(1.0 - level))
-    losses = -(mean + np.sqrt(variance * window / (window - 1)) * corrected_quantile(z, skews, tails))
+    losses = -(mean + np.sqrt(variance * (window / (window - 1))) * corrected_quantile(z, skews, tails))
     return np.where(tail_is_increasing(z, skews, tails), losses, np.nan)
 
 

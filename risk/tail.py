@@ -51,6 +51,8 @@ def historical(returns: Floats, level: float, horizon: int = 1) -> Tail:
 def empirical(returns: Floats, level: float) -> Tail:
     """Quantile and mean of the tail of (n,) returns as they are."""
     quantile = float(np.quantile(returns, 1.0 - level))
+    if not math.isfinite(quantile):
+        raise Undefined("the returns are too large or too small to be filtered")
     # The quantile may lie a rounding error below the smallest return.
     tail = returns[returns <= max(quantile, float(np.min(returns)))]
     return Tail(-quantile, max(-float(np.mean(tail)), -quantile))
@@ -88,17 +90,18 @@ Number = TypeVar("Number", float, Floats)
 
 def corrected_quantile(z: float, s: Number, k: Number) -> Number:
     """Cornish-Fisher: normal quantile ``z`` for skew ``s`` and excess kurtosis ``k``."""
-    return z + (z**2 - 1) * s / 6 + (z**3 - 3 * z) * k / 24 - (2 * z**3 - 5 * z) * s**2 / 36
+    return z + s * ((z**2 - 1) / 6 - s * ((2 * z**3 - 5 * z) / 36)) + k * ((z**3 - 3 * z) / 24)
 
 
 def tail_is_increasing(z: float, s: Floats | float, k: Floats | float) -> NDArray[np.bool_]:
     """Whether the corrected quantile increases from FAR to ``z``: its derivative, a parabola, is above zero there."""
-    square, constant = np.asarray(k / 8 - s**2 / 6), np.asarray(1 - k / 8 + 5 * s**2 / 36)
+    squared = s * s
+    square, constant = np.asarray(k / 8 - squared / 6), np.asarray(1 - k / 8 + squared * (5 / 36))
     far = min(FAR, z)
     with np.errstate(divide="ignore", invalid="ignore"):
         lowest = np.clip(np.where(square > 0, -s / (6 * square), z), far, z)
-    slopes = [square * x**2 + s * x / 3 + constant for x in (far, lowest, z)]
-    return np.min(slopes, axis=0) > 0
+    fine = [x * (square * x + s / 3) + constant > 0 for x in (far, lowest, z)]
+    return np.asarray(fine[0] & fine[1] & fine[2])
 
 
 def _mean_below(z: float, share: float, s: float, k: float) -> float:

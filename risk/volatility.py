@@ -43,18 +43,21 @@ def rolling_volatility(returns: Floats, window: int) -> Floats:
 
 def skew(returns: Floats) -> float:
     """Third standardised moment, population moments (Fisher's g1): 0 for a symmetric distribution."""
-    return _standardised(returns, 3, least=3)
+    scores, squares = _scores(returns, least=3)
+    return float(np.mean(scores * squares) / np.mean(squares) ** 1.5)
 
 
 def kurtosis(returns: Floats) -> float:
     """Fourth standardised moment less 3, population moments (Fisher's g2): 0 for a normal distribution."""
-    return _standardised(returns, 4, least=4) - 3.0
+    _, squares = _scores(returns, least=4)
+    return float(np.mean(squares * squares) / np.mean(squares) ** 2) - 3.0
 
 
-def _standardised(returns: Floats, power: int, least: int) -> float:
+def _scores(returns: Floats, least: int) -> tuple[Floats, Floats]:
+    """Standardised returns and their squares, (n,) each."""
     require(returns, least)
     scores = (returns - np.mean(returns)) / deviation(returns)
-    return float(np.mean(scores**power) / np.mean(scores**2) ** (power / 2))
+    return scores, scores * scores
 
 
 def rolling_moments(returns: Floats, window: int) -> tuple[Floats, Floats, Floats, Floats]:
@@ -64,15 +67,18 @@ def rolling_moments(returns: Floats, window: int) -> tuple[Floats, Floats, Float
     are NaN where a run does not vary.
     """
     centre = float(np.mean(returns))
-    size = float(np.max(np.abs(returns - centre))) or 1.0
+    size = np.max(np.abs(returns - centre)) or np.float64(1.0)
     values = (returns - centre) / size
-    first, second, third, fourth = (_running_mean(values**power, window) for power in (1, 2, 3, 4))
-    variance = second - first**2
+    squares = values * values
+    powers = (values, squares, squares * values, squares * squares)
+    first, second, third, fourth = (_running_mean(each, window) for each in powers)
+    mean_square = first * first
+    variance = second - mean_square
     flat = variance <= 1e-13
     variance = np.where(flat, 0.0, variance)
     with np.errstate(divide="ignore", invalid="ignore"):
-        skews = (third - 3 * first * second + 2 * first**3) / variance**1.5
-        tails = (fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4) / variance**2 - 3.0
+        skews = (third - first * (3 * second - 2 * mean_square)) / (variance * np.sqrt(variance))
+        tails = (fourth - first * (4 * third - 3 * first * (2 * second - mean_square))) / (variance * variance) - 3.0
     skews, tails = (np.where(flat, np.nan, each) for each in (skews, tails))
     return first * size + centre, variance * size**2, skews, tails
 

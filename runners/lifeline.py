@@ -47,8 +47,10 @@ class Lifelines:
                         self._hold(pid, service)
                 self._missing.clear()
                 complete = {service for service, _ in self._alive.values()} == set(self._services)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._missing.wait(), REST if complete else LOOK_EVERY)
+                if complete:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._missing.wait(), REST)
+                await asyncio.sleep(LOOK_EVERY)
         finally:
             for pid in list(self._alive):
                 self._let_go(pid)

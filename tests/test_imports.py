@@ -42,13 +42,17 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
     },
     "gateway": LEAVES | {"pipeline", "storage.cache"},
-    "forecaster": LEAVES | {"serving", "gateway", "pipeline", "gathering", "runners", "forecast_cache", "offload"},
+    "forecaster": LEAVES
+    | {"condition", "serving", "warming", "gateway", "pipeline", "gathering", "runners", "forecast_cache", "offload"},
     "gathering": LEAVES | {"pipeline"},
+    "condition": LEAVES | {"gateway", "runners", "serving"},
+    "warming": LEAVES | {"gateway", "pipeline", "serving"},
     "serving": LEAVES | {"corrections", "gateway", "gathering", "pipeline", "runners"},
     "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
     "risk_desk": LEAVES | PURE | {"answer", "pipeline", "offload", "gateway", "risk_pictures"},
     "risk_pictures": LEAVES | PURE | {"gateway"},
     "options_desk": LEAVES | PURE | {"gateway", "offload"},
+    "portfolio_desk": LEAVES | PURE | {"answer", "gateway", "offload", "risk_desk"},
     "offload": LEAVES,
     "wiring": LEAVES
     | PURE
@@ -61,6 +65,7 @@ ALLOWED: dict[str, set[str]] = {
         "gathering",
         "risk_desk",
         "options_desk",
+        "portfolio_desk",
         "offload",
         "pipeline",
         "settings",
@@ -98,6 +103,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "forecast_cache": {"torch", "bentoml", "pandas"},
     "risk_desk": {"torch", "bentoml", "pandas"},
     "options_desk": {"torch", "bentoml", "pandas", "QuantLib", "risk.american"},
+    "portfolio_desk": {"torch", "bentoml", "pandas", "skfolio", "risk.optimisation"},
     "storage": {"torch", "bentoml", "pandas"},
     "wiring": {"torch", "pandas"},
 }

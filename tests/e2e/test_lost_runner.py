@@ -36,6 +36,23 @@ def test_a_killed_runner_is_named_until_it_is_back(own_server: Server):
     assert {ready for _, _, ready in checks} == {200}
 
 
+@pytest.mark.parametrize("runner", ["XgboostRunner", "TransformerRunner"])
+def test_a_request_right_after_a_death_does_not_wait_for_the_dead(own_server: Server, runner: str):
+    with own_server.client() as client:
+        own_server.runner(runner).kill()
+        time.sleep(0.3)
+        started = time.monotonic()
+        answer = client.post("/api/v1/predict", json={"symbol": "PFE", "horizon": 33})
+        took = time.monotonic() - started
+        status = client.get("/api/v1/models/status").json()["members"]
+    assert answer.status_code == 200
+    lost = {it["name"] for it in status if it["circuit"] == "open"}
+    assert runner.removesuffix("Runner").lower() in lost
+    assert set(answer.json()["degraded"]) <= lost
+    assert answer.json()["degraded"]
+    assert took < 1.5  # RUNNER_TIMEOUT is 3
+
+
 async def _watch_a_loss(server: Server, runner: str) -> tuple[list[Any], list[Any]]:
     """Forecasts (when, seconds, status, degraded) and health (seconds, status, readiness) around a kill."""
     answers: list[Any] = []

@@ -121,6 +121,7 @@ class FakeBackend:
     queries: list[HistoryQuery | ScoreQuery] = field(default_factory=list)
     options: Any = None
     risk: Any = None
+    portfolio: Any = None
     max_age: float = 0.0
     keeps: bool = False
 

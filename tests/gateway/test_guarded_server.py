@@ -99,6 +99,16 @@ async def test_messages_on_a_socket_count_against_its_key(server: Server):
     assert int(answers[0].headers["x-ratelimit-remaining"]) <= 99_997
 
 
+async def test_a_long_message_closes_its_socket_and_nothing_is_compressed(server: Server):
+    async with websockets.connect(_address(server, MAIN), max_size=None) as stream:
+        assert not stream.protocol.extensions
+        await stream.send("x" * 70_000)
+        with pytest.raises(websockets.ConnectionClosedError) as end:
+            await stream.recv()
+    assert end.value.rcvd is not None
+    assert end.value.rcvd.code == 1009
+
+
 def _raw(server: Server, sent: bytes, more: int = 0) -> tuple[bytes, bool]:
     """What comes back for bytes, and whether the server then closes; ``more`` pieces of 64 kB are sent meanwhile."""
     port = int(server.url.rpartition(":")[2])

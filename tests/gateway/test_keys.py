@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from datetime import UTC, datetime
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -148,6 +150,16 @@ async def test_a_line_feed_at_the_end_of_a_path_opens_nothing():
     """A router's pattern ends in $, which a line feed may follow."""
     async with caller(door_of("KEY;scopes=read"), {"X-API-Key": "KEY"}) as client:
         assert_error(await client.post("/api/v1/models/reload%0A"), 403, "forbidden")
+
+
+def test_the_documentation_shows_keys_that_can_be_read():
+    text = (Path(__file__).parents[2] / "docs" / "keys-and-limits.md").read_text()
+    examples = re.findall(r'ML_SERVICE_API_KEY="?([^"\n`]+)', text)
+    desk, ops = parse_keys(examples[-1].split(","))
+    assert (desk.name, desk.scopes, desk.limit) == ("desk", {"read", "predict"}, Limit(1000, 60))
+    assert (ops.name, ops.scopes) == ("ops", {"admin"})
+    for path in SCOPE_OF_PATH:
+        assert path.removeprefix("/api/v1") in text
 
 
 def test_a_plain_key_may_do_everything():

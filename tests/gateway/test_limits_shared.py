@@ -112,3 +112,9 @@ async def test_the_password_of_redis_is_not_told(caplog: pytest.LogCaptureFixtur
         assert await gateway.lease("desk", Limit(1, 1), 1) is None
     assert "hunter2" not in caplog.text + repr(gateway)
     await gateway.close()
+
+
+async def test_of_several_units_as_many_are_granted_as_are_left(gateways: list[RedisWindows]):
+    one, other = gateways
+    granted = [await gateway.lease("desk", Limit(5, 60), 3) for gateway in (one, other, one)]
+    assert [(it.granted, it.left) for it in granted if it is not None] == [(3, 2), (2, 0), (0, 0)]

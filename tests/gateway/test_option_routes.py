@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import TypeAdapter
 
+from errors import Unavailable
 from gateway import option_examples as examples
 from gateway.option_schemas import (
     ImpliedVolatilityAnswer,
     ImpliedVolatilityChainResponse,
     OptionChainResponse,
+    OptionContract,
     OptionPrice,
     PriceBody,
     QuoteBody,
@@ -24,6 +25,7 @@ from offload import Offload
 from options_desk import OptionsDesk
 from tests.gateway.calling import assert_error, fields_of
 from tests.gateway.fakes import FakeBackend
+from tests.inline import Inline
 
 PRICE, VOLATILITY = "/api/v1/options/price", "/api/v1/options/implied-volatility"
 CALL = examples.CONTRACT
@@ -32,11 +34,9 @@ QUOTE = examples.QUOTE
 
 
 @pytest.fixture(autouse=True)
-async def desk(backend: FakeBackend) -> AsyncIterator[OptionsDesk]:
-    offload = Offload()
-    backend.options = OptionsDesk(offload)
-    yield backend.options
-    await offload.close()
+def desk(backend: FakeBackend) -> OptionsDesk:
+    backend.options = OptionsDesk(Inline())
+    return backend.options
 
 
 async def test_one_european_contract(client: httpx.AsyncClient) -> None:
@@ -165,12 +165,21 @@ async def test_a_chain_of_prices(client: httpx.AsyncClient) -> None:
 async def test_where_american_options_cannot_be_computed_european_ones_are(
     client: httpx.AsyncClient, backend: FakeBackend
 ) -> None:
-    closed = Offload()
-    await closed.close()
-    backend.options = OptionsDesk(closed)
+    backend.options = OptionsDesk(Inline(Unavailable("the process that computes this died, twice")))
     results = (await client.post(PRICE, json={"contracts": [CALL, AMERICAN]})).json()["results"]
     assert [result["status"] for result in results] == [200, 503]
     assert_error(await client.post(PRICE, json=AMERICAN), 503, "unavailable")
+
+
+async def test_american_options_are_priced_in_a_process_of_their_own() -> None:
+    contracts = [OptionContract(**AMERICAN), OptionContract(**CALL), OptionContract(**examples.AMERICAN)]
+    here = await OptionsDesk(Inline()).prices(contracts)
+    offload = Offload()
+    try:
+        assert await OptionsDesk(offload).prices(contracts) == here
+        assert offload.pid is not None
+    finally:
+        await offload.close()
 
 
 @pytest.mark.parametrize(

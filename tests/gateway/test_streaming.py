@@ -147,10 +147,12 @@ async def test_a_member_is_sent_before_the_forecast_is_made(app: Any, live: Live
     async def receive() -> Any:
         return body.pop() if body else await asyncio.Event().wait()
 
-    scope = {"type": "http", "method": "POST", "path": "/predict/stream", "headers": [], "query_string": b""}
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/predict/stream", "headers": headers, "query_string": b""}
     task = asyncio.create_task(app(scope, receive, send))
-    while b"".join(sent).count(b"event: member") < len(MODELS):
-        await asyncio.wait_for(asyncio.sleep(0.001), 2)
+    async with asyncio.timeout(5):
+        while b"".join(sent).count(b"event: member") < len(MODELS):
+            await asyncio.sleep(0.001)
     assert b"event: forecast" not in b"".join(sent)
     live.gate.set()
     await asyncio.wait_for(task, 2)

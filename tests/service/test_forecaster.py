@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import warming
 from contracts import Floats32, Forecast, ForecastRequest
 from errors import RunnerUnavailable, UnknownSymbol
 from forecaster import Forecaster
@@ -109,7 +110,7 @@ async def test_an_unforeseen_error_at_the_start_does_not_end_the_waiting(
         monkeypatch.undo()
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(forecaster, "_try_forecast", broken)
+    monkeypatch.setattr(warming, "try_forecast", broken)
     await asyncio.wait_for(forecaster.warm_up(), 5)
     assert await forecaster.is_ready()
     assert "the forecast at the start failed" in caplog.text
@@ -150,7 +151,7 @@ async def test_health_does_not_wait_for_a_model_that_is_gone(forecaster: Forecas
 
 async def test_many_health_checks_at_once_ask_the_models_once(forecaster: Forecaster, models: Models):
     await asyncio.gather(*(forecaster.health() for _ in range(50)))
-    assert all(runner.counters.calls == 1 for runner in forecaster._runners.values())
+    assert all(runner.counters.calls == 1 for runner in forecaster._serving.runners.values())
 
 
 async def test_models_and_symbols_are_described(forecaster: Forecaster):
