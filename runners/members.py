@@ -73,6 +73,7 @@ class XgboostMember(Member):
             import xgboost
         self._booster = xgboost.Booster(params={"nthread": 1}, model_file=str(path))
         self._log_horizons = np.log(np.asarray(grid.horizons, np.float64)).astype(np.float32)
+        self._knot_weights = knot_weights(grid.horizons)
         if self._booster.num_features() != spec.row_width + 1:
             raise _misfit(spec, f"{self._booster.num_features()} columns, expected {spec.row_width} + log(horizon)")
 
@@ -91,7 +92,7 @@ class XgboostMember(Member):
         """(n, row_width + 1) rows, log(horizon) last, at horizons of the grid -> (n,) units of their answers."""
         at = np.abs(matrix[:, -1:] - self._log_horizons).argmin(axis=1)
         columns = matrix[:, -1 - len(KNOTS) : -1]
-        every = unit(columns, knot_weights(self.grid.horizons))
+        every = unit(columns, self._knot_weights)
         result: Floats = np.take_along_axis(every, at[:, None], axis=1)[:, 0]
         return result
 
