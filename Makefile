@@ -17,7 +17,7 @@ export BENTOML_DO_NOT_TRACK := True
 # set on some machines, it makes every start compile every package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve test lint format train rollback evaluate bench bento
+.PHONY: help serve test lint format train rollback evaluate bench bento bentocheck
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -49,8 +49,11 @@ evaluate: $(DEV)/.ready ## Evaluate the published model set; ARGS="--data-dir D 
 bench: $(BENCH)/.ready ## Benchmark against reference peers, about ten minutes; ARGS=--quick for two
 	@$(BENCH)/bin/python -m bench.run $(ARGS)
 
-bento: $(VENV)/.ready ## Build the Bento
-	@$(VENV)/bin/bentoml build
+bento: $(VENV)/.ready ## Build the Bento, and write what an image is made from into build/container
+	@$(VENV)/bin/python deploy/container/context.py build/container
+
+bentocheck: bento ## Install that into a new environment as an image does, serve it and call it
+	@$(VENV)/bin/python deploy/container/check.py build/container
 
 $(VENV)/.ready: requirements/serving.txt
 $(DEV)/.ready: requirements/dev.txt

@@ -65,7 +65,7 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
 def _desks(market: MarketData, calendar: Calendar, forecaster: Forecaster) -> Desks:
     offload = Offload()
     tails = ForecastQuantiles(forecaster.forecast_aside)
-    risk = RiskDesk(market, calendar, offload, tails)
+    risk = RiskDesk(market, calendar, offload, tails, lambda: forecaster.models_version)
     return Desks(OptionsDesk(offload), risk, PortfolioDesk(market, calendar, offload), offload)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 from scipy import special, stats
 
 from risk.report import Series, Terms, measures_of, report
@@ -84,7 +84,7 @@ def backtests_with_pandas(values: np.ndarray) -> dict[str, tuple[float, ...]]:
     skew, kurt = window.skew().shift(1), window.kurt().shift(1)
     ewma = pd.Series(np.sqrt((r**2).ewm(alpha=0.06, adjust=False).mean())).shift(1)
     residuals = r / ewma
-    found = {}
+    found: dict[str, tuple[float, ...]] = {}
     for level in LEVELS:
         z = stats.norm.ppf(1 - level)
         corrected = z + (z**2 - 1) * skew / 6 + (z**3 - 3 * z) * kurt / 24 - (2 * z**3 - 5 * z) * skew**2 / 36
@@ -134,7 +134,9 @@ def main() -> None:
     for name, expected in with_pandas(values, benchmark).items():
         unbiased = name in ("skew", "kurtosis")  # pandas corrects for the sample's size, we do not
         seeded = name == "ewma_volatility"
-        np.testing.assert_allclose(ours[name], expected, rtol=0.05 if unbiased or seeded else 1e-8, err_msg=name)
+        np.testing.assert_allclose(
+            np.float64(ours[name] or 0.0), expected, rtol=0.05 if unbiased or seeded else 1e-8, err_msg=name
+        )
     rows = {
         "measures": (lambda: measures_of(asked, terms), lambda: with_pandas(values, benchmark)),
         "measures, value at risk and backtests": (

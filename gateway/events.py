@@ -31,7 +31,8 @@ data: {"forecast_id": "...", "symbol": "AAPL"}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
+        # No schema: one would describe the text as a whole, or each event, as the reader pleases.
+        "content": {"text/event-stream": {"example": _EVENTS}},
     },
     404: {"model": ErrorBody, "description": "No data source knows the symbol, or there is no such model."},
     422: {"model": ErrorBody, "description": "A field is wrong, or the bars cannot carry a forecast."},

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
 from fastapi.responses import Response
+from pydantic import BeforeValidator
 
 from errors import ErrorDetail, InvalidRequest
 from gateway import examples
@@ -29,6 +31,15 @@ _SCORES: dict[int | str, dict[str, Any]] = {
 }
 _LONGEST_CURSOR = 200
 
+
+def _spelt_out(value: object) -> object:
+    """Left alone, pydantic takes a number for the seconds since 1970."""
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("must be a date such as 2024-03-15")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_spelt_out)]
 Horizon = Annotated[int | None, Query(ge=1, le=MAX_HORIZON, description="Only forecasts so many bars ahead.")]
 
 
@@ -52,8 +63,8 @@ def _add_forecasts(app: FastAPI, backend: Callable[[], Backend]) -> None:
         cursor: Annotated[str, Query(max_length=_LONGEST_CURSOR, description="`next_cursor` of the page before.")] = "",
         horizon: Horizon = None,
         settled: Annotated[bool | None, Query(description="Only those with an outcome, or without.")] = None,
-        first: Annotated[date | None, Query(alias="from", description="Earliest `as_of`.")] = None,
-        last: Annotated[date | None, Query(alias="to", description="Latest `as_of`.")] = None,
+        first: Annotated[Day | None, Query(alias="from", description="Earliest `as_of`.")] = None,
+        last: Annotated[Day | None, Query(alias="to", description="Latest `as_of`.")] = None,
     ) -> Response:
         """Every forecast is stored once, within a second of being made, and settled once its target date is over."""
         after = _position(cursor) if cursor else None

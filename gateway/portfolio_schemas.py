@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.risk_schemas import MAX_PERIOD, Reasons, RiskTerms
-from gateway.schemas import Body, DataBody, Symbol
+from gateway.schemas import Body, DataBody, Symbol, WholeNumber
 
 MAX_HOLDINGS = 50
 
@@ -53,10 +53,10 @@ class OptimisationRequest(Body):
     risk_aversion: Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=1.0, description="`mean_cvar` maximises mean - cost - risk_aversion * CVaR at 95 %, of one day."
     )
-    training_days: Annotated[int, Field(strict=True, ge=60, le=1260)] = Field(
+    training_days: Annotated[WholeNumber, Field(ge=60, le=1260)] = Field(
         default=504, description="Common sessions that weights are fitted on."
     )
-    rebalance_days: Annotated[int, Field(strict=True, ge=20, le=1260)] = Field(
+    rebalance_days: Annotated[WholeNumber, Field(ge=20, le=1260)] = Field(
         default=252, description="Sessions between two fits; eight at most are walked, the latest."
     )
 
@@ -67,8 +67,16 @@ class OptimisationRequest(Body):
         return self
 
 
+def _alone(given: str) -> dict[str, Any]:
+    """The JSON Schema that lets one of both through."""
+    other = {"weights": "positions", "positions": "weights"}[given]
+    return {"required": [given], "properties": {given: {"type": "object"}, other: {"type": "null"}}}
+
+
 class PortfolioRequest(RiskTerms):
     """A portfolio, by `weights` or by `positions`; a negative number is a short holding."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_alone("weights"), _alone("positions")]})
 
     weights: Annotated[dict[Symbol, Share], Field(min_length=1, max_length=MAX_HOLDINGS), Named] | None = Field(
         default=None,
@@ -78,7 +86,7 @@ class PortfolioRequest(RiskTerms):
     positions: Annotated[dict[Symbol, Units], Field(min_length=1, max_length=MAX_HOLDINGS), Named] | None = Field(
         default=None, description="Units held by symbol, valued at the last common close.", examples=[{"AAPL": 120}]
     )
-    period_days: Annotated[int, Field(strict=True, ge=30, le=MAX_PERIOD)] = Field(
+    period_days: Annotated[WholeNumber, Field(ge=30, le=MAX_PERIOD)] = Field(
         default=250, description="The last common sessions of all holdings that risk is measured on."
     )
     include_benchmark: Annotated[bool, Field(strict=True)] = Field(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Path, Query
 from fastapi.responses import Response
+from pydantic import Field
 
 from gateway import risk_examples
 from gateway.responses import json_response
@@ -22,6 +23,9 @@ from gateway.risk_schemas import (
     RiskResponse,
 )
 from gateway.schemas import ErrorBody, Symbol
+
+# A query is text, so unlike in a body a number in it is not strict.
+_Level = Annotated[float, Field(gt=0.5, lt=1.0, allow_inf_nan=False)]
 
 MEDIA_TYPES: dict[PictureKind, str] = {"html": "text/html", "pdf": "application/pdf", "png": "image/png"}
 
@@ -39,11 +43,16 @@ def _asked(
         int, Query(ge=2, le=MAX_PERIOD, description="The last trading days that are measured.")
     ] = 250,
     confidence_levels: Annotated[
-        list[float] | None, Query(description="Levels of value at risk, between 0.5 and 1; repeat for several.")
+        list[_Level] | None,
+        Query(
+            min_length=1, max_length=10, description="Levels of value at risk, between 0.5 and 1; repeat for several."
+        ),
     ] = None,
     include_benchmark: Annotated[bool, Query(description="Whether to measure against a benchmark.")] = True,
     benchmark: Annotated[Symbol | None, Query(description="Symbol of the benchmark.", examples=["^GSPC"])] = None,
-    risk_free_rate: Annotated[float, Query(description="A year's, compound, a fraction.")] = 0.0,
+    risk_free_rate: Annotated[
+        float, Query(gt=-1.0, le=10.0, allow_inf_nan=False, description="A year's, compound, a fraction.")
+    ] = 0.0,
 ) -> RiskRequest:
     """The question in the address, checked as a body is."""
     return RiskRequest(

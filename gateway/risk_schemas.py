@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, model_validator
 
-from gateway.schemas import Body, DataBody, Symbol
+from gateway.schemas import Body, DataBody, Symbol, WholeNumber
 
 MAX_PERIOD = 7_560
 MAX_RETURNS = 20_000
@@ -31,7 +31,7 @@ class RiskTerms(Body):
         description="Levels of value at risk, fractions between 0.5 and 1.",
         examples=[[0.95, 0.99]],
     )
-    horizon: Annotated[int, Field(strict=True, ge=1, le=MAX_HORIZON)] = Field(
+    horizon: Annotated[WholeNumber, Field(ge=1, le=MAX_HORIZON)] = Field(
         default=1, description="Trading days (periods) that value at risk reaches over.", examples=[1]
     )
     risk_free_rate: Rate = Field(default=0.0, description="A year's, compound, a fraction.", examples=[0.0])
@@ -41,7 +41,7 @@ class RiskRequest(RiskTerms):
     """One asset. Only `symbol` is required."""
 
     symbol: Symbol = Field(description="Symbol of the asset; lower case is raised.", examples=["AAPL"])
-    period_days: Annotated[int, Field(strict=True, ge=2, le=MAX_PERIOD)] = Field(
+    period_days: Annotated[WholeNumber, Field(ge=2, le=MAX_PERIOD)] = Field(
         default=250, description="The last trading days that are measured; those before them inform estimates."
     )
     include_benchmark: Annotated[bool, Field(strict=True)] = Field(

@@ -67,8 +67,8 @@ def build_routes(backend: Callable[[], Backend], broadcaster: Callable[[], Broad
     _add_scoreboard(app, backend)
     _add_symbols(app, backend)
     add_options(app, lambda: backend().options)
+    add_portfolio(app, lambda: backend().portfolio)  # before /risk/{symbol}, which would answer for its methods
     add_risk(app, lambda: backend().risk)
-    add_portfolio(app, lambda: backend().portfolio)
     add_history(app, backend)
     add_stream(app, backend)
     if broadcaster is not None:
@@ -141,11 +141,16 @@ def answer_errors_in_our_shape(app: FastAPI) -> None:
     async def respond(_: Request, exc: Exception) -> Response:
         return error_response(exc)
 
+    async def refused(_: Request, exc: Exception) -> Response:
+        # The framework's only 400: the body is not even text.
+        is_malformed = isinstance(exc, HTTPException) and exc.status_code == 400
+        return error_response(MalformedBody("the body is not JSON") if is_malformed else exc)
+
     async def invalid(_: Request, exc: Exception) -> Response:
         return error_response(_translated(exc))
 
     app.add_exception_handler(DeepFinanceError, respond)
-    app.add_exception_handler(HTTPException, respond)
+    app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(ValidationError, respond)
     app.add_exception_handler(RequestValidationError, invalid)
 
@@ -156,4 +161,4 @@ def _translated(exc: Exception) -> InvalidRequest:
         return MalformedBody("the body is not JSON")
     # Each place begins with where the value came from (path, query, body); the field's own name says enough.
     details = details_from(exc.errors(), skip=1)
-    return InvalidRequest("1 field is wrong" if len(details) == 1 else f"{len(details)} are wrong", details)
+    return InvalidRequest("1 field is wrong" if len(details) == 1 else f"{len(details)} fields are wrong", details)

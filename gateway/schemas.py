@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
 
 from gateway.explanation_schemas import ExplanationBody
 
@@ -18,10 +18,21 @@ MAX_MODELS = 32
 
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=\-]{0,14}$"
 
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+
 # Lower case is let in by the pattern and then raised. Raising first would let in letters such as a sharp s,
 # whose upper case is two ASCII letters.
 Symbol = Annotated[str, Field(strict=True, pattern=SYMBOL_PATTERN), AfterValidator(str.upper)]
 ModelName = Annotated[str, Field(strict=True, min_length=1, max_length=64)]
+ModelNames = Annotated[
+    list[ModelName], Field(min_length=1, max_length=MAX_MODELS, json_schema_extra={"uniqueItems": True})
+]
 Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 Timeframe = Literal["1d", "1h"]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -38,13 +49,13 @@ class PredictRequest(Body):
     """What to forecast. Only `symbol` is required."""
 
     symbol: Symbol = Field(description="Symbol of the asset; lower case is raised.", examples=["AAPL", "^GSPC"])
-    horizon: Annotated[int, Field(strict=True, ge=1, le=MAX_HORIZON)] = Field(
+    horizon: Annotated[WholeNumber, Field(ge=1, le=MAX_HORIZON)] = Field(
         default=5,
         description="How many bars ahead. For `1d`, trading days of the asset's own exchange.",
         examples=[5],
     )
     timeframe: Timeframe = Field(default="1d", description="Length of a bar: a day or an hour.", examples=["1d"])
-    models: Annotated[list[ModelName], Field(min_length=1, max_length=MAX_MODELS)] | None = Field(
+    models: ModelNames | None = Field(
         default=None,
         description="Members to use, without repeats. Left out or null: those with a published weight.",
         examples=[["xgboost", "lstm", "transformer"]],

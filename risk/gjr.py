@@ -58,14 +58,19 @@ def fitted(returns: Floats, places: Sequence[int]) -> Fits:
     for place in places:
         try:
             refits.append(Refit(place, fit_garch(returns[max(place - LONGEST_FIT, 0) : place], True).dynamics))
-        except FitFailed as failure:
-            problems.append(f"GJR-GARCH at return {place}: {failure}")
+        except (FitFailed, ValueError, ArithmeticError) as failure:
+            problems.append(f"GJR-GARCH at return {place}: {_first_words(failure)}")
             refits += [Refit(place, refits[-1].dynamics)] if refits else []
     try:
         garch = fit_garch(returns[-LONGEST_FIT:], False).dynamics if len(returns) >= SHORTEST_FIT else None
-    except FitFailed as failure:
-        problems.append(f"GARCH: {failure}")
+    except (FitFailed, ValueError, ArithmeticError) as failure:
+        problems.append(f"GARCH: {_first_words(failure)}")
     return Fits(tuple(refits), garch, tuple(problems))
+
+
+def _first_words(failure: Exception) -> str:
+    """Without what the optimiser adds for its programmer."""
+    return str(failure).partition(";")[0].partition("\n")[0]
 
 
 def garch_volatility(returns: Floats, fits: Fits, periods_per_year: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import empyrical
+import empyrical  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from scipy import stats
