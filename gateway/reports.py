@@ -110,8 +110,8 @@ class MemberReport(Report):
         description="First and last bar it learned from.", examples=[["1990-01-02", "2015-12-31"]]
     )
     scores: dict[str, JsonValue] = Field(
-        description="By kind of series and window: skill against EWMA of the model alone, and what it adds to the ensemble "
-        "with its t, at each horizon, as measured when it was published; fractions."
+        description="By kind of series and window: skill against EWMA of the model alone, and what it adds to the "
+        "ensemble with its t, at each horizon, as measured when it was published; fractions."
     )
 
 
