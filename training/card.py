@@ -126,5 +126,6 @@ The skill is in the spread: how wide the distribution is today. {unmeasured}{bun
 """
 
 BUNDLED = """ The 20 bundled shares were chosen by the package that carries them and all survived to 2022, so drift and
-the base rate of rises are those of survivors. What closes cannot say, `har_range` and `fhs_range` learn from four shares
-to 2013 and two indexes; no share with open, high, low and volume later than calibration is at hand to measure it on."""
+the base rate of rises are those of survivors. What closes cannot say, `har_range` and `fhs_range` learn from four
+shares to 2013 and two indexes; no share with open, high, low and volume later than calibration is at hand to measure
+it on."""
