@@ -35,7 +35,7 @@ from features.spec import BARS_NEEDED
 
 SHOWN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Such models are usually fitted to each series; these are not (MemberSpec.fitted), which a reader could not guess.
-POOLED = "parameters are pooled over the training shares, not fitted to this symbol"
+POOLED = "not fitted to this symbol: fixed parameter sets weighed by its own returns, quantiles pooled over shares"
 NEEDS_RANGES = "needs open, high, low and volume, which these bars do not have"
 # A measured difference counts when chance alone would show it less than one time in twenty.
 SIGNIFICANCE = 0.05

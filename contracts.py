@@ -295,6 +295,14 @@ class ModelSet:
         weights = self.calibration[kind].weights
         return tuple(member.name for member, row in zip(self.members, weights, strict=True) if row.any())
 
+    def witnesses(self, kind: str) -> tuple[str, ...]:
+        """Whose past forecasts say how a series of this kind is to be corrected (ensemble/online.py), whoever answers:
+        the linear members, which cost next to nothing to replay and cannot fail; of a set without any, those with a
+        weight."""
+        has_ranges = kind.endswith(RANGED)
+        linear = tuple(member.name for member in self.members if member.kind == "linear" and member.fits(has_ranges))
+        return linear or self.weighted(kind)
+
     @property
     def stand_ins(self) -> tuple[str, ...]:
         """Who answers when none of the members with a weight does: the statistical ones, which need no process."""
@@ -305,10 +313,13 @@ class ModelSet:
         return sum(1 << i for i, member in enumerate(self.members) if member.name in names)
 
 
+RANGED = " with ranges"
+
+
 def kind_of(asset_class: AssetClass, has_ranges: bool) -> str:
     """Series that share weights and calibration: stock market or not, with open, high, low and volume or without."""
     market = "stocks" if asset_class in (AssetClass.EQUITY, AssetClass.INDEX) else "others"
-    return f"{market} with ranges" if has_ranges else market
+    return market + RANGED if has_ranges else market
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -99,29 +99,18 @@ def recent_past(bars: Bars, grid: Grid) -> RecentPast:
 
 
 async def correction_of(
-    bars: Bars,
-    kind: str,
-    names: Sequence[str],
-    weights: Mapping[str, float] | None,
-    runners: Mapping[str, MemberRunner],
-    model_set: ModelSet,
-    memory: Memory,
+    bars: Bars, kind: str, runners: Mapping[str, MemberRunner], model_set: ModelSet, memory: Memory
 ) -> Correction | None:
-    """The correction in force at the last bar, one row, for forecasts of these members; None where a member could
-    not say what it would have forecast, which the answer mentions."""
-    asked = None if weights is None else tuple(sorted(weights.items()))
-    key = (bars.fingerprint, model_set.version, kind, tuple(names), asked)
-    return await memory.recall(key, lambda: _replayed(bars, kind, names, weights, runners, model_set))
+    """The correction in force at the last bar, one row; None where a witness (ModelSet.witnesses) could not say what
+    it would have forecast, which the answer mentions."""
+    key = (bars.fingerprint, model_set.version, kind)
+    return await memory.recall(key, lambda: _replayed(bars, kind, runners, model_set))
 
 
 async def _replayed(
-    bars: Bars,
-    kind: str,
-    names: Sequence[str],
-    weights: Mapping[str, float] | None,
-    runners: Mapping[str, MemberRunner],
-    model_set: ModelSet,
+    bars: Bars, kind: str, runners: Mapping[str, MemberRunner], model_set: ModelSet
 ) -> Correction | None:
+    names = model_set.witnesses(kind)
     past = await asyncio.to_thread(recent_past, bars, model_set.grid)
     keys = [f"{bars.fingerprint}@{row}" for row in range(len(past.origins))]
     try:
@@ -131,6 +120,4 @@ async def _replayed(
     except DeepFinanceError:
         return None
     members, last = dict(zip(names, answers, strict=True)), np.array([len(past.origins) - 1])
-    return await asyncio.to_thread(
-        recent_corrections, model_set, kind, members, past.outcomes, past.origins, last, weights
-    )
+    return await asyncio.to_thread(recent_corrections, model_set, kind, members, past.outcomes, past.origins, last)

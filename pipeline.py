@@ -28,7 +28,7 @@ from contracts import (
     kind_of,
 )
 from corrections import CorrectionMemory, InTurns, Memory, correction_of
-from ensemble.distribution import MemberFailure, answered, distribution, each_alone
+from ensemble.distribution import MemberFailure, distribution, each_alone
 from ensemble.online import Correction, no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from explanation import explanation_of
@@ -143,7 +143,7 @@ async def _subjects(
             stand_ins = [name for name in model_set.stand_ins if name not in members]
             members |= await _ask_runners(stand_ins, bars, matrix, ports.runners, heard)
         _require_an_answer(members)
-        found = await _corrections(kind, bars, list(answered(members)), request.weights, ports, model_set)
+        found = await _corrections(kind, bars, ports, model_set)
         correction = stacked([each or no_correction(model_set.grid) for each in found])
         spread = distribution(model_set, kind, members, matrix, request.weights, correction, request.horizon)
         alone = each_alone(model_set, kind, members, matrix, request.horizon)
@@ -162,16 +162,9 @@ async def _subjects(
     }
 
 
-async def _corrections(
-    kind: str,
-    series: Sequence[Bars],
-    names: Sequence[str],
-    weights: Mapping[str, float] | None,
-    ports: Ports,
-    model_set: ModelSet,
-) -> list[Correction | None]:
-    """What each series' own recent outcomes say about the forecasts of these members."""
-    asked = (correction_of(bars, kind, names, weights, ports.runners, model_set, ports.corrections) for bars in series)
+async def _corrections(kind: str, series: Sequence[Bars], ports: Ports, model_set: ModelSet) -> list[Correction | None]:
+    """What each series' own recent outcomes say about its forecasts."""
+    asked = (correction_of(bars, kind, ports.runners, model_set, ports.corrections) for bars in series)
     return list(await asyncio.gather(*asked))
 
 
@@ -244,7 +237,7 @@ def _require_an_answer(members: Mapping[str, Floats | MemberFailure]) -> None:
 def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model_set: ModelSet) -> tuple[str, ...]:
     """Members to ask, in published order: those named, or all with a weight, as far as the bars can feed them.
 
-    Raises UnknownModel, or InvalidRequest where the bars can feed none of those named.
+    Raises UnknownModel, or InvalidRequest where the bars can feed none of those named, or none of those with a weight.
     """
     for name in request.models or ():
         if name not in model_set.names:
@@ -255,6 +248,10 @@ def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model
     if not chosen:
         problem = f"{', '.join(request.models or ())} {NEEDS_RANGES}"  # names no symbol: it is told to all of a batch
         raise InvalidRequest(problem, [ErrorDetail("models", problem)])
+    weighted = [name for name, weight in (request.weights or {}).items() if weight > 0]
+    if weighted and not set(weighted) & set(chosen):
+        problem = f"{', '.join(weighted)} {NEEDS_RANGES}, and no other model has a weight"
+        raise InvalidRequest(problem, [ErrorDetail("weights", problem)])
     return chosen
 
 

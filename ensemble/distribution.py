@@ -104,11 +104,10 @@ def recent_corrections(
     outcomes: Floats,
     origins: Times,
     wanted: Ints,
-    asked_weights: Mapping[str, float] | None = None,
 ) -> Correction:
-    """The correction in force at the ``wanted`` rows of one symbol, from the forecasts these members made and
-    (n_rows, n_horizons) outcomes in z (see ``corrections``)."""
-    z = calibrated_blend(model_set, kind, members, asked_weights)
+    """The correction in force at the ``wanted`` rows of one symbol, from the forecasts that the witnesses among
+    ``members`` made (ModelSet.witnesses) and (n_rows, n_horizons) outcomes in z (see ``corrections``)."""
+    z = calibrated_blend(model_set, kind, {name: members[name] for name in model_set.witnesses(kind)})
     return corrections(z, outcomes, origins, wanted, model_set.grid, model_set.calibration[kind].rates)
 
 

@@ -83,25 +83,35 @@ def corrections(
 
 
 def _replay(quantiles: Floats, outcomes: Floats, grid: Grid, rates: Floats) -> Correction:
-    """The recursion from nothing over consecutive rows."""
+    """The recursion from nothing over consecutive rows; what does not depend on it is worked out before."""
     horizons, levels = np.asarray(grid.horizons), np.asarray(grid.levels)
     lower_90, upper_90, lower_50, upper_50 = (grid.levels.index(level) for level in (0.05, 0.95, 0.25, 0.75))
     scale_rate, shift_rate = rates[0] / np.sqrt(horizons), (rates[1] / np.sqrt(horizons))[:, None]
-    columns = np.arange(len(horizons))
-    n_rows = len(quantiles)
-    log_scale, shift = np.zeros((n_rows, len(horizons))), np.zeros(quantiles.shape)
-    in_force = np.zeros(quantiles.shape)
-    scale_now, shift_now = np.zeros(len(horizons)), np.zeros(quantiles.shape[1:])
+    n_rows, n_horizons, n_levels = quantiles.shape
+    past = np.arange(n_rows)[:, None] - horizons  # the forecasts whose outcomes became known at each origin
+    at, columns = np.maximum(past, 0), np.arange(n_horizons)
+    became = outcomes[at, columns]
+    known = (past >= 0) & ~np.isnan(became)
+    places = at * n_horizons + columns
+    middle = grid.levels.index(0.5)
+    median = quantiles[..., middle : middle + 1]
+    spread = quantiles - median
+    log_scale, shift = np.zeros((n_rows, n_horizons)), np.zeros(quantiles.shape)
+    in_force = np.zeros((n_rows * n_horizons, n_levels))
+    scale_now, shift_now = np.zeros(n_horizons), np.zeros(quantiles.shape[1:])
     for row in range(n_rows):
-        past = row - horizons  # the forecasts whose outcomes became known at this origin
-        at = np.maximum(past, 0)
-        was, z = in_force[at, columns], outcomes[at, columns]
-        known = (past >= 0) & ~np.isnan(z)
-        miss_90 = (z < was[:, lower_90]) | (z > was[:, upper_90])
-        miss_50 = (z < was[:, lower_50]) | (z > was[:, upper_50])
-        step = scale_rate * ((miss_90 - 0.10) + 0.5 * (miss_50 - 0.50))
-        scale_now = np.where(known, np.clip(scale_now + step, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE), scale_now)
-        shift_now = np.where(known[:, None], shift_now + shift_rate * (levels - (z[:, None] <= was)), shift_now)
+        if known[row].any():
+            z, was = became[row], in_force[places[row]]
+            miss_90 = (z < was[:, lower_90]) | (z > was[:, upper_90])
+            miss_50 = (z < was[:, lower_50]) | (z > was[:, upper_50])
+            moved = scale_now + scale_rate * ((miss_90 - 0.10) + 0.5 * (miss_50 - 0.50))
+            moved = np.minimum(np.maximum(moved, -LARGEST_LOG_SCALE), LARGEST_LOG_SCALE)
+            scale_now = np.where(known[row], moved, scale_now)
+            shift_now = np.where(
+                known[row][:, None], shift_now + shift_rate * (levels - (z[:, None] <= was)), shift_now
+            )
         log_scale[row], shift[row] = scale_now, shift_now
-        in_force[row] = corrected(quantiles[row : row + 1], Correction(scale_now[None], shift_now[None]), grid)[0]
+        now = median[row] + spread[row] * np.exp(scale_now)[:, None] + shift_now
+        now.sort(axis=-1)
+        in_force[row * n_horizons : (row + 1) * n_horizons] = now
     return Correction(log_scale, shift)

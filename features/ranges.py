@@ -94,4 +94,3 @@ RANGE_FEATURES: tuple[RangeFeature, ...] = (
     RangeFeature("volume_ratio_1_20", YEAR, lambda p: volume_ratio(p, 1, 20)),
     RangeFeature("volume_ratio_5_60", YEAR, lambda p: volume_ratio(p, 5, 60)),
 )
-RANGE_NAMES = tuple(feature.name for feature in RANGE_FEATURES)

@@ -13,6 +13,7 @@ import numpy as np
 
 from contracts import Floats, MemberInput
 from features import returns as f
+from features.filtered import KNOTS, MEMORY_YEARS
 from features.ranges import RANGE_FEATURES
 from features.windows import lag
 
@@ -72,13 +73,18 @@ FEATURES: tuple[Feature, ...] = (
     _feature("weekday_sin", 0, lambda p: np.sin(p.weekday * (2 * np.pi / 7))),
     _feature("weekday_cos", 0, lambda p: np.cos(p.weekday * (2 * np.pi / 7))),
 )
-FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
+# The volatility of the next bars over sigma, which members take as the unit of their answers: the last columns of a row
+# of features, and of a row with ranges (filtered.py).
+AHEAD_NAMES = tuple(f"volatility_ahead_{h}" for h in KNOTS)
+RANGE_AHEAD_NAMES = tuple(f"range_volatility_ahead_{h}" for h in KNOTS)
+FEATURE_NAMES = (*(feature.name for feature in FEATURES), *AHEAD_NAMES)
+RANGE_NAMES = (*(feature.name for feature in RANGE_FEATURES), *RANGE_AHEAD_NAMES)
 WARM_UP = max(*(feature.warm_up for feature in FEATURES), f.YEAR + WINDOW_STEPS)
 BARS_NEEDED = WARM_UP + 1
 ROW_WIDTHS: dict[MemberInput, int] = {
-    "tabular": len(FEATURES),
-    "ranges": len(FEATURES) + len(RANGE_FEATURES),
-    "flat": len(FEATURES) + WINDOW_STEPS * len(WINDOW_CHANNELS),
+    "tabular": len(FEATURE_NAMES),
+    "ranges": len(FEATURE_NAMES) + len(RANGE_NAMES),
+    "flat": len(FEATURE_NAMES) + WINDOW_STEPS * len(WINDOW_CHANNELS),
 }
 
 
@@ -94,6 +100,7 @@ def fingerprint() -> str:
         "features": [(feature.name, feature.warm_up) for feature in FEATURES],
         "ranges": [(feature.name, feature.warm_up) for feature in RANGE_FEATURES],
         "window": [WINDOW_STEPS, *WINDOW_CHANNELS],
+        "ahead": [*AHEAD_NAMES, *RANGE_AHEAD_NAMES, MEMORY_YEARS],
     }
     digest = hashlib.sha256(json.dumps(layout).encode())
     for values in (probe.tabular, probe.ranges, probe.windows, probe.sigma, probe.regime):

@@ -35,8 +35,19 @@ def _member_report(spec: MemberSpec, published: ModelSet) -> MemberReport:
         weights=weights[CLOSES],
         weights_by_kind=weights,
         training_window=_part(published.manifest, "windows").get("training"),
-        scores=_part(_part(published.manifest, "scores"), spec.name),
+        scores=_member_scores(published.manifest, spec.name),
     )
+
+
+def _member_scores(manifest: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the member is worth alone and to the ensemble, by kind of series and window (training/leaderboard.py)."""
+    boards = _part(manifest, "leaderboard").items()
+    rows = {
+        kind: {window: next((row for row in rows if row["member"] == name), None) for window, rows in board.items()}
+        for kind, board in boards
+    }
+    found = {kind: {window: row for window, row in board.items() if row} for kind, board in rows.items()}
+    return {kind: board for kind, board in found.items() if board}
 
 
 def _part(manifest: Mapping[str, Any], name: str) -> Any:

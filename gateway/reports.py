@@ -109,7 +109,10 @@ class MemberReport(Report):
     training_window: tuple[date, date] | None = Field(
         description="First and last bar it learned from.", examples=[["1990-01-02", "2015-12-31"]]
     )
-    scores: dict[str, JsonValue] = Field(description="Out-of-sample scores, as measured when it was published.")
+    scores: dict[str, JsonValue] = Field(
+        description="By kind of series and window: skill against EWMA of the model alone, and what it adds to the "
+        "ensemble with its t, at each horizon, as measured when it was published; fractions."
+    )
 
 
 class ModelsReport(Report):

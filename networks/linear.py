@@ -13,14 +13,19 @@ LARGEST_LOG_SCALE = 2.0
 
 
 class LinearQuantiles(nn.Module):
-    def __init__(self, mean: Tensor, deviation: Tensor, base: Tensor) -> None:
+    """``base`` (n_horizons, n_levels) are quantiles in units of the volatility ahead. Its logarithm, the last inputs by
+    ``unit`` (n_knots, n_horizons; features.filtered.knot_weights), is the scale that the network starts from."""
+
+    def __init__(self, mean: Tensor, deviation: Tensor, base: Tensor, unit: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
         n_horizons = base.shape[0]
         self.shift = nn.Parameter(torch.zeros(len(mean), n_horizons))
-        self.log_scale = nn.Parameter(torch.zeros(len(mean), n_horizons))
-        self.base = nn.Parameter(base.clone())
+        start = torch.zeros(len(mean), n_horizons)
+        start[-len(unit) :] = deviation[-len(unit) :, None] * unit
+        self.log_scale = nn.Parameter(start)
+        self.base = nn.Parameter(base * torch.exp(mean[-len(unit) :] @ unit)[:, None])
 
     def forward(self, rows: Tensor) -> Tensor:
         """(n_rows, row_width) -> (n_rows, n_horizons, n_levels)."""

@@ -13,7 +13,7 @@ class LstmForecaster(nn.Module):
         super().__init__()
         self.layout = layout
         self.recurrent = nn.LSTM(layout.n_channels, hidden, batch_first=True)
-        self.head = QuantileHead(hidden + layout.n_features, layout.base)
+        self.head = QuantileHead(hidden + layout.n_features, layout.base, layout.unit)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(n_rows, row_width) -> (n_rows, n_horizons, n_levels)."""

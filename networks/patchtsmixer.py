@@ -40,7 +40,7 @@ class PatchTsMixer(nn.Module):
         mixers = [(Mixer(self.n_patches, width, True), Mixer(width, width, False)) for _ in range(layers)]
         self.layers = nn.Sequential(*(mixer for pair in mixers for mixer in pair))
         self.n_series = layout.n_channels * width
-        self.head = QuantileHead(self.n_series + layout.n_features, layout.base)
+        self.head = QuantileHead(self.n_series + layout.n_features, layout.base, layout.unit)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(n_rows, row_width) -> (n_rows, n_horizons, n_levels)."""

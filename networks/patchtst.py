@@ -22,7 +22,7 @@ class PatchTst(nn.Module):
         self.layers = nn.Sequential(*(EncoderLayer(width, heads) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
         self.n_series = layout.n_channels * width
-        self.head = QuantileHead(self.n_series + layout.n_features, layout.base)
+        self.head = QuantileHead(self.n_series + layout.n_features, layout.base, layout.unit)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(n_rows, row_width) -> (n_rows, n_horizons, n_levels)."""

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sizes of a flat row and of an answer. ``base`` are the unconditional z quantiles of the training window,
-    (n_horizons, n_levels), from which a network learns to deviate."""
+    """Sizes of a flat row and of an answer. ``base`` are the quantiles of the training window in units of the
+    volatility ahead, (n_horizons, n_levels), from which a network learns to deviate; ``unit`` (n_knots, n_horizons)
+    makes these units from the last features (features.filtered.knot_weights)."""
 
     n_features: int
     n_steps: int
     n_channels: int
     base: Tensor
+    unit: Tensor
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(n_rows, row_width) -> (n_rows, n_features) and (n_rows, n_steps, n_channels)."""
@@ -26,12 +28,13 @@ class Layout:
 
 
 class QuantileHead(nn.Module):
-    """Features to quantiles: the base median plus a shift, and the base spacings times positive factors.
+    """Features to quantiles: the base median plus a shift, and the base spacings times positive factors, all of it in
+    units of the volatility ahead, which the last columns of the inputs hold (features/filtered.py).
 
     The last layer starts at zero, so an untrained network answers the unconditional quantiles.
     """
 
-    def __init__(self, n_inputs: int, base: Tensor, hidden: int = 48, dropout: float = 0.1) -> None:
+    def __init__(self, n_inputs: int, base: Tensor, unit: Tensor, hidden: int = 48, dropout: float = 0.1) -> None:
         super().__init__()
         self.n_horizons, self.n_levels = base.shape
         self.middle = self.n_levels // 2
@@ -40,6 +43,7 @@ class QuantileHead(nn.Module):
         self.body = nn.Sequential(
             nn.Linear(n_inputs, hidden), nn.SiLU(), nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.SiLU()
         )
+        self.register_buffer("unit", unit.clone())
         self.last = nn.Linear(hidden, self.n_horizons * (self.n_levels + 1))
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
@@ -52,4 +56,5 @@ class QuantileHead(nn.Module):
         upper = torch.cumsum(spacing[..., self.middle :], dim=-1)
         lower = torch.cumsum(spacing[..., : self.middle].flip(-1), dim=-1).flip(-1)
         median = (self.median[:, None] + shift).expand(-1, -1, 1)
-        return torch.cat([median - lower, median, median + upper], dim=-1)
+        volatility = torch.exp(inputs[:, -len(self.unit) :] @ self.unit)
+        return torch.cat([median - lower, median, median + upper], dim=-1) * volatility[..., None]

@@ -55,7 +55,7 @@ class TransformerForecaster(nn.Module):
         self.position = nn.Parameter(0.02 * torch.randn(n_tokens, width))
         self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.head = QuantileHead(width + layout.n_features, layout.base)
+        self.head = QuantileHead(width + layout.n_features, layout.base, layout.unit)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(n_rows, row_width) -> (n_rows, n_horizons, n_levels)."""

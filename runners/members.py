@@ -19,8 +19,7 @@ import numpy as np
 
 from contracts import Floats, Floats32, Grid, MemberSpec
 from errors import ArtefactError
-from features.spec import ROW_WIDTHS
-from runners.garch import Dynamics, scales
+from features.filtered import KNOTS, knot_weights, unit
 
 WARM_UP_SIZES = (1, 64)
 LARGEST_LOG_SCALE = 2.0
@@ -65,7 +64,8 @@ class Member(ABC):
 
 
 class XgboostMember(Member):
-    """A multi-quantile booster that sees each row once per horizon, with log(horizon) as its last column."""
+    """A multi-quantile booster that sees each row once per horizon, with log(horizon) as its last column. It answers in
+    units of the volatility ahead, which the last features hold."""
 
     def __init__(self, spec: MemberSpec, grid: Grid, path: Path) -> None:
         super().__init__(spec, grid)
@@ -73,6 +73,7 @@ class XgboostMember(Member):
             import xgboost
         self._booster = xgboost.Booster(params={"nthread": 1}, model_file=str(path))
         self._log_horizons = np.log(np.asarray(grid.horizons, np.float64)).astype(np.float32)
+        self._knot_weights = knot_weights(grid.horizons)
         if self._booster.num_features() != spec.row_width + 1:
             raise _misfit(spec, f"{self._booster.num_features()} columns, expected {spec.row_width} + log(horizon)")
 
@@ -84,12 +85,21 @@ class XgboostMember(Member):
         return expanded.reshape(-1, rows.shape[1] + 1)
 
     def compute(self, matrix: Floats32) -> Floats32:
-        answer: Floats32 = self._booster.inplace_predict(matrix, validate_features=False)
-        return answer
+        answer = self._booster.inplace_predict(matrix, validate_features=False)
+        return (answer * self._units(matrix)[:, None]).astype(np.float32)
+
+    def _units(self, matrix: Floats32) -> Floats:
+        """(n, row_width + 1) rows, log(horizon) last, at horizons of the grid -> (n,) units of their answers."""
+        at = np.abs(matrix[:, -1:] - self._log_horizons).argmin(axis=1)
+        columns = matrix[:, -1 - len(KNOTS) : -1]
+        every = unit(columns, self._knot_weights)
+        result: Floats = np.take_along_axis(every, at[:, None], axis=1)[:, 0]
+        return result
 
     def contributions(self, rows: Floats32) -> Floats:
         """(n_rows, row_width + 1), log(horizon) last -> (n_rows, n_levels, row_width + 2): what each column adds to
-        each quantile, the bias last. Exact for trees (TreeSHAP: Lundberg et al., 2020): a quantile is their sum.
+        each quantile, the bias last. Exact for trees (TreeSHAP: Lundberg et al., 2020): a quantile is their sum. What
+        trees add is in units of the volatility ahead, which is thus a factor of every part and has none itself.
 
         Where the booster's quantiles cross, they are put in order as ``finish`` does, each with its contributions.
         """
@@ -98,7 +108,7 @@ class XgboostMember(Member):
         check_rows(rows, replace(self.spec, row_width=self.spec.row_width + 1))
         raw = self._booster.predict(xgboost.DMatrix(rows, nthread=1), pred_contribs=True).astype(np.float64)
         order = np.argsort(raw.sum(axis=-1), axis=-1, kind="stable")
-        return np.take_along_axis(raw, order[..., None], axis=1)
+        return np.take_along_axis(raw, order[..., None], axis=1) * self._units(rows)[:, None, None]
 
 
 class OnnxMember(Member):
@@ -143,7 +153,8 @@ class OnnxMember(Member):
 class LinearMember(Member):
     """Quantiles that are linear in the inputs, times a scale whose logarithm is linear in them (see networks/linear).
 
-    A few dozen multiplications, so it needs no process of its own and answers when no runner does.
+    The statistical members are of this form too, with nothing but the volatility ahead for a scale. A few dozen
+    multiplications, so it needs no process of its own and answers when no runner does.
     """
 
     def __init__(self, spec: MemberSpec, grid: Grid, path: Path) -> None:
@@ -162,28 +173,13 @@ class LinearMember(Member):
         return (shift[..., None] + self._base * scale[..., None]).astype(np.float32)
 
 
-class GarchMember(Member):
-    """Quantiles of a return in units of its volatility, times the volatility that GARCH forecasts (see garch.py)."""
-
-    def __init__(self, spec: MemberSpec, grid: Grid, path: Path) -> None:
-        super().__init__(spec, grid)
-        with np.load(path, allow_pickle=False) as stored:
-            self._dynamics, self._table = Dynamics(*map(float, stored["dynamics"])), stored["table"]
-        if self._table.shape != grid.shape or spec.row_width != ROW_WIDTHS["flat"]:
-            raise _misfit(spec, f"a grid of {self._table.shape} and rows of {spec.row_width}")
-
-    def compute(self, matrix: Floats32) -> Floats32:
-        scale = scales(matrix, self._dynamics, self.grid.horizons)
-        return (scale[..., None] * self._table).astype(np.float32)
-
-
 def load_member(spec: MemberSpec, grid: Grid, path: Path) -> Member:
     """The model in ``path``; raises ArtefactError where it is not what the manifest says."""
-    kinds: dict[str, type[XgboostMember] | type[OnnxMember] | type[LinearMember] | type[GarchMember]] = {
+    kinds: dict[str, type[XgboostMember] | type[OnnxMember] | type[LinearMember]] = {
         "xgboost": XgboostMember,
         "onnx": OnnxMember,
         "linear": LinearMember,
-        "garch": GarchMember,
+        "garch": LinearMember,
     }
     try:
         return kinds[spec.kind](spec, grid, path)

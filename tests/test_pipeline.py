@@ -206,7 +206,7 @@ async def test_when_every_model_fails_a_bad_symbol_is_still_an_error_and_other_g
 async def test_the_asked_models_alone_are_asked():
     through = ports()
     (got,) = await ask_many([ForecastRequest("AAPL", 7, models=("transformer", "xgboost"))], through)
-    assert not through.runners["lstm"].batches
+    assert all("@" in key for key in through.runners["lstm"].keys)  # of the past, as a witness
     assert [member.model for member in got.members] == ["xgboost", "transformer"]
     assert got.degraded == ()
     assert sum(member.weight for member in got.members) == pytest.approx(1.0)
@@ -424,6 +424,16 @@ async def test_naming_only_members_that_the_bars_cannot_feed_is_an_invalid_reque
         await forecast(alone, ports=four_ports(), model_set=FOUR, now=NOW)
     assert caught.value.status == 422
     assert [detail.field for detail in caught.value.details] == ["models"]
+
+
+async def test_weight_on_members_alone_that_the_bars_cannot_feed_is_an_invalid_request():
+    """No other member takes over in silence; where one of those with a weight can answer, it does."""
+    with pytest.raises(InvalidRequest, match="har_range needs open, high, low and volume") as caught:
+        await forecast(ForecastRequest("AAPL", weights={"har_range": 1.0}), ports=four_ports(), model_set=FOUR, now=NOW)
+    assert caught.value.status == 422
+    assert [detail.field for detail in caught.value.details] == ["weights"]
+    (got,) = await ask_four([ForecastRequest("AAPL", weights={"har_range": 1.0, "lstm": 1.0})], four_ports())
+    assert {member.model: member.weight for member in got.members if member.weight} == {"lstm": 1.0}
 
 
 async def test_in_a_batch_it_is_refused_for_the_series_without_ranges_alone_and_blames_no_other():

@@ -25,7 +25,7 @@ from training.selection import useful_members
 REGIME_POINTS = 101
 # Steps of the correction by recent outcomes: of the scale, of each quantile. Where no drift is assumed and nothing was
 # fitted, a symbol's own quantiles may move twice as fast.
-STOCK_RATES = (0.0075, 0.005)
+STOCK_RATES = (0.002, 0.004)
 OTHER_RATES = (0.005, 0.01)
 NO_RECALIBRATION = (0.0, 1.0)
 CLOSES, RANGES = kind_of(AssetClass.EQUITY, False), kind_of(AssetClass.EQUITY, True)
@@ -163,8 +163,9 @@ def _direction(shares: Sequence[tuple[History, Answers]], draft: ModelSet, plan:
         inside = history.inside(plan.windows.calibration, steps)
         rows = np.flatnonzero(inside[:, 0])
         chosen = {name: answers[name][rows] for name in draft.weighted(CLOSES)}
+        witnesses = {name: answers[name][rows] for name in draft.witnesses(CLOSES)}
         z, origins = history.z(plan.grid)[rows], history.origins[rows]
-        correction = recent_corrections(draft, CLOSES, chosen, z, origins, np.arange(len(rows)))
+        correction = recent_corrections(draft, CLOSES, witnesses, z, origins, np.arange(len(rows)))
         spread = distribution(draft, CLOSES, chosen, history.matrix.take(rows), None, correction)
         probabilities.append(np.where(inside[rows], raw_probability_up(spread.surfaces, spread.levels), np.nan))
         rose.append((history.returns[rows] > 0).astype(np.float64))

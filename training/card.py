@@ -89,7 +89,8 @@ Forecasts the distribution of the cumulative log return 1 to 90 bars ahead, for 
 {members}
 
 - **Target**: return over h bars in units of current volatility, z = r / (sigma sqrt(h)), quantiles at horizons
-  {horizons}, interpolated between.
+  {horizons}, interpolated between. Members answer in units of the volatility that a filter of the symbol's own returns
+  expects over the h bars (docs/features.md).
 - **Inputs**: {n_features} scale-free features of the closes and the last 64 bars; {n_ranges} more of open, high,
   low and volume for the members that use them. Fingerprint `{fingerprint}`.
 - **Data**: {symbols}; for the members that use ranges also: {range_symbols}.{left_out}
@@ -125,5 +126,6 @@ The skill is in the spread: how wide the distribution is today. {unmeasured}{bun
 """
 
 BUNDLED = """ The 20 bundled shares were chosen by the package that carries them and all survived to 2022, so drift and
-the base rate of rises are those of survivors. What closes cannot say, `har_range` learns from five shares to 2013 and
-two indexes; no share with open, high, low and volume later than calibration is at hand to measure it on."""
+the base rate of rises are those of survivors. What closes cannot say, `har_range` and `fhs_range` learn from four
+shares to 2013 and two indexes; no share with open, high, low and volume later than calibration is at hand to measure
+it on."""

@@ -38,7 +38,7 @@ from contracts import Floats, ModelSet
 from errors import ArtefactError
 from runners.artefact import MANIFEST, verify_model_set
 from runners.model_set import load_model_set
-from training.evidence import scored_history, weighted_only
+from training.evidence import scored_history, weighted_for
 from training.history import History
 from training.plan import Plan
 from training.predictions import predictor
@@ -128,8 +128,8 @@ def _scored(
 
 
 def _losses_of(model_set: ModelSet, history: History, answers: Mapping[str, Floats], window: Window) -> Scored:
-    own = weighted_only(history, answers, model_set)
-    found = scored_history(history, own, model_set, window, np.array(HORIZONS), references=lambda *_: {})
+    names = weighted_for(history, model_set)
+    found = scored_history(history, answers, names, model_set, window, np.array(HORIZONS), references=lambda *_: {})
     assert found is not None
     return found[0]
 

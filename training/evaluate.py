@@ -32,7 +32,7 @@ from training.references import with_garch
 from training.report import write_report
 from training.scoreboard import table_cells
 from training.shared import DEFAULT_TARGET
-from training.walk_forward import Part, evaluate_symbol, scoreboard
+from training.walk_forward import Part, calibration_stages, evaluate_symbol, scoreboard
 
 CONSOLE = Console(highlight=False)
 
@@ -91,6 +91,7 @@ def result_of(found: Evaluation, model_set: ModelSet, window: Window, horizons: 
         "left_out": found.left_out,
         "problems": found.problems,
         **scoreboard(found.parts, horizons),
+        "calibration": calibration_stages(found.parts, horizons),
     }
 
 

@@ -26,6 +26,7 @@ References = Callable[[History, Ints, Ints], Mapping[str, Floats]]
 def scored_history(
     history: History,
     answers: Mapping[str, Floats],
+    names: Sequence[str],
     model_set: ModelSet,
     window: Window,
     horizons: Ints,
@@ -34,7 +35,8 @@ def scored_history(
 ) -> tuple[Scored, dict[str, Floats]] | None:
     """Score one symbol at these horizons through the ensemble that serves; None where the window holds nothing.
 
-    ``answers`` are z quantiles for every row of the history, of the members to use. Baseline quantiles are
+    ``answers`` are z quantiles for every row of the history, of the members ``names`` that are used and of the
+    witnesses to what becomes of forecasts (ModelSet.witnesses). Baseline quantiles are
     returned too, so that other subsets of the members need not work them out again; ``references`` makes them
     where ``baseline_quantiles`` should not.
     """
@@ -42,7 +44,7 @@ def scored_history(
     rows = np.flatnonzero(inside.any(axis=1))
     if not rows.size:
         return None
-    spread = forecasts_at(history, rows, answers, model_set)
+    spread = forecasts_at(history, rows, answers, model_set, names)
     outcomes = np.where(inside[rows], history.returns[rows][:, horizons - 1], np.nan)
     compared = dict(baselines or (references or baseline_quantiles)(history, rows, horizons))
     scored = score_forecasts(
@@ -56,11 +58,14 @@ def scored_history(
     return scored, compared
 
 
-def forecasts_at(history: History, rows: Ints, answers: Mapping[str, Floats], model_set: ModelSet) -> Distribution:
-    """What the service would have answered at these rows, from the bars there were; ``answers`` as above."""
+def forecasts_at(
+    history: History, rows: Ints, answers: Mapping[str, Floats], model_set: ModelSet, names: Sequence[str]
+) -> Distribution:
+    """What the service would have answered at these rows, from the bars there were, with the members ``names``;
+    ``answers`` as above."""
     kind = kind_of(history.asset_class, history.bars.has_ranges)
     correction = correction_at(history, rows, answers, model_set)
-    chosen = {name: z[rows] for name, z in answers.items()}
+    chosen = {name: answers[name][rows] for name in names}
     return distribution(model_set, kind, chosen, history.matrix.take(rows), None, correction)
 
 
@@ -69,9 +74,9 @@ def correction_at(history: History, rows: Ints, answers: Mapping[str, Floats], m
     first = int(np.searchsorted(history.origins, anchor(history.origins[rows[0]])))
     recent = np.arange(first, rows[-1] + 1)
     kind = kind_of(history.asset_class, history.bars.has_ranges)
-    chosen = {name: z[recent] for name, z in answers.items()}
+    witnesses = {name: answers[name][recent] for name in model_set.witnesses(kind)}
     outcomes = history.z(model_set.grid)[recent]
-    return recent_corrections(model_set, kind, chosen, outcomes, history.origins[recent], rows - first)
+    return recent_corrections(model_set, kind, witnesses, outcomes, history.origins[recent], rows - first)
 
 
 def baseline_quantiles(history: History, rows: Ints, horizons: Ints) -> dict[str, Floats]:
@@ -98,8 +103,8 @@ def measure_evidence(
     for mask in masks:
         parts = []
         for i, (history, members) in enumerate(zip(histories, answers, strict=True)):
-            chosen = {name: members[name] for bit, name in enumerate(model_set.names) if mask >> bit & 1}
-            found = scored_history(history, chosen, model_set, window, horizons, references[i])
+            chosen = [name for bit, name in enumerate(model_set.names) if mask >> bit & 1]
+            found = scored_history(history, members, chosen, model_set, window, horizons, references[i])
             if found is not None:
                 references[i] = found[1]
                 parts.append(found[0])
@@ -119,10 +124,9 @@ def _span(histories: Sequence[History], window: Window) -> tuple[date, date]:
     return first.astype("datetime64[D]").item(), last.astype("datetime64[D]").item()
 
 
-def weighted_only(history: History, answers: Mapping[str, Floats], model_set: ModelSet) -> dict[str, Floats]:
-    """Of a history's answers, those of the members that serve it by default."""
-    weighted = model_set.weighted(kind_of(history.asset_class, history.bars.has_ranges))
-    return {name: z for name, z in answers.items() if name in weighted}
+def weighted_for(history: History, model_set: ModelSet) -> tuple[str, ...]:
+    """The members that serve a history by default."""
+    return model_set.weighted(kind_of(history.asset_class, history.bars.has_ranges))
 
 
 def measured_masks(model_set: ModelSet, kind: str, answers: Mapping[str, Floats]) -> list[int]:
@@ -151,8 +155,8 @@ def evidence_rows(
     """
     parts = []
     for history, members in zip(histories, answers, strict=True):
-        weighted = weighted_only(history, members, model_set)
-        found = scored_history(history, weighted, model_set, window, horizons, references=references)
+        names = weighted_for(history, model_set)
+        found = scored_history(history, members, names, model_set, window, horizons, references=references)
         if found is not None:
             parts.append(found[0])
     if not parts:

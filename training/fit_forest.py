@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import xgboost as xgb
 
-from training.fit_xgboost import training_rows
+from training.fit_xgboost import MAX_BIN, training_data, training_rows
 from training.history import History
 from training.plan import Plan
 
@@ -25,7 +25,7 @@ PARAMETERS = {
     "min_child_weight": 300,
     "subsample": 0.4,
     "colsample_bynode": 0.4,
-    "max_bin": 64,
+    "max_bin": MAX_BIN,
 }
 
 
@@ -38,5 +38,5 @@ def fit_forest(histories: Sequence[History], plan: Plan, path: Path) -> None:
         "nthread": 1,
         "seed": plan.seed,
     }
-    data = xgb.QuantileDMatrix(inputs, outcomes, max_bin=PARAMETERS["max_bin"], nthread=1)
+    data = training_data(inputs, outcomes)
     xgb.train(parameters, data, 1).save_model(path)

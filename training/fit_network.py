@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from contracts import Floats
-from features.spec import FEATURES, WINDOW_CHANNELS, WINDOW_STEPS
+from features.filtered import knot_weights
+from features.spec import FEATURE_NAMES, WINDOW_CHANNELS, WINDOW_STEPS
 from networks.lstm import LstmForecaster
 from networks.patchtsmixer import PatchTsMixer
 from networks.patchtst import PatchTst
 from networks.quantile_head import Layout
 from networks.transformer import TransformerForecaster
 from training.export import export_onnx
-from training.history import History
+from training.history import History, units
 from training.members import Report
 from training.plan import HORIZON_WEIGHTS, Plan
 
@@ -59,7 +60,8 @@ def fit_network(name: str, histories: Sequence[History], plan: Plan, path: Path,
     recipe = RECIPES[name]
     stride = recipe.stride * (20 if plan.fast else 1)
     fitting, stopping = _rows(histories, plan, stride, before=True), _rows(histories, plan, 5, before=False)
-    layout = Layout(len(FEATURES), WINDOW_STEPS, len(WINDOW_CHANNELS), _base(histories, plan))
+    weights = torch.tensor(knot_weights(plan.grid.horizons), dtype=torch.float32)
+    layout = Layout(len(FEATURE_NAMES), WINDOW_STEPS, len(WINDOW_CHANNELS), _base(histories, plan), weights)
     network = recipe.network(layout)
     best = float("inf")
     kept = copy.deepcopy(network.state_dict())
@@ -125,8 +127,8 @@ def _rows(histories: Sequence[History], plan: Plan, stride: int, *, before: bool
 
 
 def _base(histories: Sequence[History], plan: Plan) -> Tensor:
-    """Unconditional z quantiles of the training window, (n_horizons, n_levels)."""
-    z = np.concatenate([history.z(plan.grid) for history in histories])
+    """Quantiles of the training window in units of the volatility ahead, (n_horizons, n_levels)."""
+    z = np.concatenate([history.z(plan.grid) / units(history, "tabular", plan.grid) for history in histories])
     usable = np.concatenate([history.inside(plan.windows.training, plan.grid.horizons) for history in histories])
     base: list[Floats] = [np.quantile(z[usable[:, i], i], plan.grid.levels) for i in range(z.shape[1])]
     return torch.tensor(np.stack(base), dtype=torch.float32)

@@ -9,10 +9,12 @@ import numpy as np
 import xgboost as xgb
 
 from contracts import Floats32
-from training.history import History
+from features.filtered import KNOTS
+from training.history import History, units
 from training.plan import HORIZON_WEIGHTS, Plan
 
 ROUNDS = 60
+MAX_BIN = 64
 DRAWS = 3  # horizons drawn for each row; all nine would cost three times as much and say little more
 PARAMETERS = {
     "objective": "reg:quantileerror",
@@ -22,7 +24,7 @@ PARAMETERS = {
     "min_child_weight": 300,
     "subsample": 0.5,
     "colsample_bynode": 0.4,
-    "max_bin": 64,
+    "max_bin": MAX_BIN,
 }
 
 
@@ -32,19 +34,33 @@ def fit_xgboost(histories: Sequence[History], plan: Plan, path: Path) -> None:
     parameters = PARAMETERS | {"quantile_alpha": np.array(plan.grid.levels), "nthread": 1, "seed": plan.seed}
     if plan.fast:
         parameters |= {"max_depth": 2}
-    data = xgb.QuantileDMatrix(inputs, outcomes, max_bin=PARAMETERS["max_bin"], nthread=1)
+    data = training_data(inputs, outcomes)
     booster = xgb.train(parameters, data, 5 if plan.fast else ROUNDS)
     booster.save_model(path)
 
 
+def training_data(inputs: Floats32, outcomes: Floats32) -> xgb.QuantileDMatrix:
+    """What trees learn from. The volatility ahead is the unit of the outcomes already; trees that could split on it as
+    well learned long horizons by heart, so its columns, the last before log(horizon), are never drawn."""
+    data = xgb.QuantileDMatrix(inputs, outcomes, max_bin=MAX_BIN, nthread=1)
+    drawn = np.ones(inputs.shape[1], np.float32)
+    drawn[-1 - len(KNOTS) : -1] = 0.0
+    data.set_info(feature_weights=drawn)
+    return data
+
+
 def training_rows(histories: Sequence[History], plan: Plan) -> tuple[Floats32, Floats32]:
-    """(n, n_features + 1) rows, log(horizon) last, and their (n,) z outcomes; horizons drawn by their weights."""
+    """(n, n_features + 1) rows, log(horizon) last, and their (n,) outcomes in units of the volatility ahead; horizons
+    drawn by their weights."""
     rng = np.random.Generator(np.random.PCG64(plan.seed))
     horizons = np.asarray(plan.grid.horizons)
     share = np.asarray(HORIZON_WEIGHTS) / sum(HORIZON_WEIGHTS)
     inputs, outcomes = [], []
     for history in histories:
-        z, usable = history.z(plan.grid), history.inside(plan.windows.training, plan.grid.horizons)
+        z, usable = (
+            history.z(plan.grid) / units(history, "tabular", plan.grid),
+            history.inside(plan.windows.training, plan.grid.horizons),
+        )
         for _ in range(DRAWS):
             drawn = rng.choice(len(horizons), len(z), p=share)
             rows = np.flatnonzero(usable[np.arange(len(z)), drawn])

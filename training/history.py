@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtest.splits import Window, log_returns_ahead, times_ahead
-from contracts import AssetClass, Bars, FeatureMatrix, Floats, Grid, Ints, Timeframe, Times
+from contracts import AssetClass, Bars, FeatureMatrix, Floats, Grid, Ints, MemberInput, Timeframe, Times
 from errors import DeepFinanceError
 from features.build import history_inputs
+from features.filtered import KNOTS, knot_weights, unit
 from features.spec import BARS_NEEDED
 from market.calendars import describe
 from market.source import Source
@@ -59,6 +60,14 @@ class History:
             returns=np.where(known, self.returns[kept], np.nan),
             ends=np.where(known, self.ends[kept], np.datetime64("NaT")),
         )
+
+
+def units(history: History, takes: MemberInput, grid: Grid) -> Floats:
+    """(n_rows, n_horizons) volatility ahead in z, from the last columns of the rows that a member takes: what members
+    are fitted in units of."""
+    columns = history.matrix.ranges if takes == "ranges" else history.matrix.tabular
+    assert columns is not None
+    return unit(columns[:, -len(KNOTS) :], knot_weights(grid.horizons))
 
 
 def _bars_until(bars: Bars, last: np.datetime64) -> Bars:

@@ -34,8 +34,9 @@ MEMBERS = (
     MemberPlan("random_forest", "random_forest.ubj", "xgboost", "tabular"),
     MemberPlan("har", "har.npz", "linear", "tabular"),
     MemberPlan("har_range", "har_range.npz", "linear", "ranges"),
-    MemberPlan("garch", "garch.npz", "garch", "flat"),
-    MemberPlan("fhs", "fhs.npz", "garch", "flat"),
+    MemberPlan("garch", "garch.npz", "garch", "tabular"),
+    MemberPlan("fhs", "fhs.npz", "garch", "tabular"),
+    MemberPlan("fhs_range", "fhs_range.npz", "linear", "ranges"),
 )
 
 
@@ -50,14 +51,14 @@ def fit_member(member: MemberPlan, histories: Sequence[History], plan: Plan, pat
         from training.fit_xgboost import fit_xgboost
 
         fit_xgboost(histories, plan, path)
+    elif member.name in ("garch", "fhs", "fhs_range"):
+        from training.fit_garch import fit_garch
+
+        fit_garch(member.name, member.takes, histories, plan, path)
     elif member.kind == "linear":
         from training.fit_linear import fit_linear
 
         fit_linear(member.takes, histories, plan, path)
-    elif member.kind == "garch":
-        from training.fit_garch import fit_garch
-
-        fit_garch(member.name, histories, plan, path)
     else:
         from training.fit_network import fit_network
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts import MemberSpec, ModelSet
-from features.ranges import RANGE_NAMES
-from features.spec import FEATURE_NAMES, ROW_WIDTHS, fingerprint
+from features.spec import FEATURE_NAMES, RANGE_NAMES, ROW_WIDTHS, fingerprint
 from runners.artefact import MANIFEST
 from runners.model_set import CALIBRATION_FILE, EVIDENCE_FILE, describe_evidence, save_arrays
 from training.card import model_card

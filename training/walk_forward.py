@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,19 @@ import numpy as np
 from backtest.diagnostics import Diagnostics, chosen_diagnostics, diagnose, pooled_diagnostics
 from backtest.measure import Scored, chosen, pooled, score_forecasts
 from backtest.splits import Window
-from contracts import AssetClass, Floats, Ints, ModelSet
-from training.evidence import References, forecasts_at, weighted_only
+from contracts import AssetClass, Floats, Ints, ModelSet, kind_of
+from training.evidence import References, forecasts_at, weighted_for
 from training.fans import Fan, sample_fans
 from training.history import History
 from training.predictions import Predict
 from training.scoreboard import Row, diagnosed_rows
+from training.stages import EARLIER, SERVED, score_earlier, stage_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """What was measured for one symbol. ``rose`` and ``counted`` (n_horizons,) are outcomes known before the window
-    opened, from which base rates come."""
+    opened, from which base rates come; ``earlier`` are the scores before each step of calibration."""
 
     symbol: str
     asset_class: AssetClass
@@ -31,6 +32,7 @@ class Part:
     rose: Floats
     counted: Floats
     fans: tuple[Fan, ...]
+    earlier: Mapping[str, Scored]
 
 
 def evaluate_symbol(
@@ -44,21 +46,31 @@ def evaluate_symbol(
     rows = np.flatnonzero(inside.any(axis=1))
     if not rows.size:
         return None
-    answers = weighted_only(history, predict(history.matrix), model_set)
-    spread = forecasts_at(history, rows, answers, model_set)
+    answers, names = predict(history.matrix), weighted_for(history, model_set)
+    spread = forecasts_at(history, rows, answers, model_set, names)
     surfaces = spread.surfaces[:, horizons - 1]
     outcomes = np.where(inside[rows], history.returns[rows][:, horizons - 1], np.nan)
     compared = dict(references(history, rows, horizons))
     probability_up = spread.probability_up[:, horizons - 1]
-    earlier = _known_before(history, window, horizons)
+    before = _known_before(history, window, horizons)
     return Part(
         symbol=history.bars.symbol,
         asset_class=history.asset_class,
         scored=score_forecasts(history.origins[rows], outcomes, surfaces, spread.levels, probability_up, compared),
-        diagnostics=diagnose(outcomes, surfaces, spread.levels, _mean_move(earlier)),
-        rose=(earlier > 0).sum(axis=0).astype(np.float64),
-        counted=(~np.isnan(earlier)).sum(axis=0).astype(np.float64),
+        diagnostics=diagnose(outcomes, surfaces, spread.levels, _mean_move(before)),
+        rose=(before > 0).sum(axis=0).astype(np.float64),
+        counted=(~np.isnan(before)).sum(axis=0).astype(np.float64),
         fans=sample_fans(history, rows, spread, int(horizons[-1])),
+        earlier=score_earlier(
+            model_set,
+            kind_of(history.asset_class, history.bars.has_ranges),
+            {name: answers[name][rows] for name in names},
+            history.matrix.take(rows),
+            history.origins[rows],
+            outcomes,
+            horizons,
+            compared,
+        ),
     )
 
 
@@ -74,6 +86,12 @@ def scoreboard(parts: Sequence[Part], horizons: Sequence[int]) -> dict[str, Any]
         "by_year": {str(year): _rows(parts, horizons, year) for year in years},
         "per_symbol": {part.symbol: _rows([part], horizons) for part in parts},
     }
+
+
+def calibration_stages(parts: Sequence[Part], horizons: Sequence[int]) -> dict[str, list[Row]]:
+    """Rows pooled over all symbols before each step of calibration, and as served (training/stages.py)."""
+    stages = {stage: [part.earlier[stage] for part in parts] for stage in EARLIER}
+    return stage_rows(stages | {SERVED: [part.scored for part in parts]}, horizons) if parts else {}
 
 
 def base_rates(parts: Sequence[Part]) -> Floats:

@@ -151,15 +151,23 @@ def test_a_correction_scales_about_the_median_and_shifts():
     assert_allclose(spread.surfaces, surface(np.sort(twin, axis=-1), MATRIX.sigma, GRID), rtol=1e-10, atol=1e-14)
 
 
+def with_linear(*names):
+    """The set with these members called linear, which makes them witnesses."""
+    members = tuple(replace(each, kind="linear") if each.name in names else each for each in SET.members)
+    return replace(SET, members=members)
+
+
 @pytest.mark.parametrize("kind", [STOCKS, OTHERS])
-@pytest.mark.parametrize("asked", [None, {"lstm": 1.0, "xgboost": 3.0}])
-def test_a_correction_is_learned_from_the_blend_that_is_served_at_the_rates_of_the_kind(kind, asked):
+@pytest.mark.parametrize("linear", [(), ("lstm",), ("lstm", "xgboost")])
+def test_a_correction_is_learned_from_the_witnesses_at_the_rates_of_the_kind(kind, linear):
     days = np.datetime64("2003-01-01") + np.arange(ROWS)
     outcomes, last = RNG.standard_normal((ROWS, len(GRID.horizons))), np.array([ROWS - 1])
-    found = recent_corrections(SET, kind, MEMBERS, outcomes, days, last, asked)
-    twin = corrections(
-        calibrated_blend(SET, kind, MEMBERS, asked), outcomes, days, last, GRID, SET.calibration[kind].rates
-    )
+    model_set = with_linear(*linear)
+    found = recent_corrections(model_set, kind, MEMBERS, outcomes, days, last)
+    witnesses = {name: z for name, z in MEMBERS.items() if name in linear or not linear}
+    assert tuple(witnesses) == model_set.witnesses(kind)
+    z = calibrated_blend(SET, kind, witnesses)
+    twin = corrections(z, outcomes, days, last, GRID, SET.calibration[kind].rates)
     assert_array_equal(found.shift, twin.shift)
     assert_array_equal(found.log_scale, twin.log_scale)
     assert np.abs(found.shift).max() > 0.01

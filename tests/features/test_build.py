@@ -13,8 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from contracts import Bars, MemberSpec
 from errors import UnusableSeries
 from features.build import check_usable, history_inputs, latest_inputs
-from features.ranges import RANGE_FEATURES
-from features.spec import BARS_NEEDED, FEATURES, LARGEST_VALUE, ROW_WIDTHS, WARM_UP, WINDOW_STEPS
+from features.filtered import first_bar
+from features.spec import BARS_NEEDED, FEATURE_NAMES, LARGEST_VALUE, RANGE_NAMES, ROW_WIDTHS, WARM_UP, WINDOW_STEPS
 from tests.features.guards import assert_same_rows
 from tests.features.series import (
     CANDLES,
@@ -29,6 +29,7 @@ from tests.features.series import (
 )
 
 LENGTH = WARM_UP + 60
+LONG = 1700  # in its seventh year
 BOTH = pytest.mark.parametrize("candles", [False, True], ids=["closes", "candles"])
 
 
@@ -41,12 +42,12 @@ def some_bars(n_bars, seed=1, symbol="AAPL", *, candles):
 def test_shapes_and_types(candles):
     matrix, rows = history_inputs(some_bars(LENGTH, candles=candles))
     assert rows.tolist() == list(range(WARM_UP, LENGTH))
-    assert matrix.tabular.shape == (len(rows), len(FEATURES))
+    assert matrix.tabular.shape == (len(rows), len(FEATURE_NAMES))
     assert matrix.windows.shape == (len(rows), WINDOW_STEPS, 3)
     assert matrix.tabular.dtype == matrix.windows.dtype == np.float32
     assert matrix.sigma.shape == matrix.regime.shape == (len(rows),)
     if candles:
-        assert matrix.ranges.shape == (len(rows), len(RANGE_FEATURES))
+        assert matrix.ranges.shape == (len(rows), len(RANGE_NAMES))
         assert matrix.ranges.dtype == np.float32
     else:
         assert matrix.ranges is None
@@ -58,9 +59,9 @@ def test_a_member_gets_the_rows_it_takes_the_features_first():
         rows = matrix.rows_for(takes)
         assert rows.shape == (len(matrix), width)
         assert rows.dtype == np.float32
-        assert_array_equal(rows[:, : len(FEATURES)], matrix.tabular)
-    assert_array_equal(matrix.rows_for("ranges")[:, len(FEATURES) :], matrix.ranges)
-    assert_array_equal(matrix.rows_for("flat")[:, len(FEATURES) :].reshape(matrix.windows.shape), matrix.windows)
+        assert_array_equal(rows[:, : len(FEATURE_NAMES)], matrix.tabular)
+    assert_array_equal(matrix.rows_for("ranges")[:, len(FEATURE_NAMES) :], matrix.ranges)
+    assert_array_equal(matrix.rows_for("flat")[:, len(FEATURE_NAMES) :].reshape(matrix.windows.shape), matrix.windows)
 
 
 @pytest.mark.parametrize("missing", ["open", "high", "low", "volume"])
@@ -92,12 +93,14 @@ def test_a_member_that_uses_ranges_fits_bars_with_ranges_alone():
         assert other.fits(False)
 
 
-@given(seed=st.integers(0, 10_000), length=st.integers(BARS_NEEDED, LENGTH), candles=st.booleans())
+@given(seed=st.integers(0, 10_000), length=st.integers(BARS_NEEDED, LONG), candles=st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_the_last_bars_alone_give_the_row_of_the_whole_history(seed, length, candles):
-    bars = some_bars(LENGTH, seed, candles=candles)
+    """Over three New Years; what lies more than four years before the bar's own year is not needed."""
+    bars = some_bars(LONG, seed, candles=candles)
     history, rows = history_inputs(bars)
-    served = latest_inputs([last_bars(first_bars(bars, length), BARS_NEEDED)])
+    start = first_bar(bars.times.astype("datetime64[D]"), length - 1, WARM_UP)
+    served = latest_inputs([last_bars(first_bars(bars, length), length - start)])
     assert_same_rows(served, history.take(np.flatnonzero(rows == length - 1)))
 
 
@@ -122,8 +125,10 @@ def test_many_side_by_side_are_as_one_by_one(seeds, extra, candles):
 
 @BOTH
 def test_prices_before_the_window_are_not_read(candles):
-    bars = some_bars(LENGTH, candles=candles)
-    before = np.where(np.arange(LENGTH) < LENGTH - BARS_NEEDED, 7.0, 1.0)
+    bars = some_bars(LONG, candles=candles)
+    start = first_bar(bars.times.astype("datetime64[D]"), LONG - 1, WARM_UP)
+    assert start > 250
+    before = np.where(np.arange(LONG) < start, 7.0, 1.0)
     names = ("close", *CANDLES) if candles else ("close",)
     changed = replace(bars, fingerprint="", **{name: getattr(bars, name) * before for name in names})
     assert_same_rows(latest_inputs([changed]), latest_inputs([bars]))

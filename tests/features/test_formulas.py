@@ -11,6 +11,7 @@ import pytest
 
 from features.build import history_inputs, latest_inputs
 from features.spec import BARS_NEEDED, FEATURE_NAMES, LARGEST_VALUE, WINDOW_STEPS
+from tests.features.filter_twin import naive_ahead
 from tests.features.series import closes_from, made_bars, returns_like_prices
 
 FLOAT32 = 2e-6  # inputs are handed out in single precision
@@ -67,6 +68,8 @@ def naive_features(closes, weekday):
     found["unchanged_share_60"] = fmean(r == 0 for r in last(60))
     found["weekday_sin"] = math.sin(2 * math.pi * weekday / 7)
     found["weekday_cos"] = math.cos(2 * math.pi * weekday / 7)
+    for bars, value in naive_ahead(returns[1:], sigma, (0.04, 0.12)).items():
+        found[f"volatility_ahead_{bars}"] = value
     return {name: min(max(value, -LARGEST_VALUE), LARGEST_VALUE) for name, value in found.items()}
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.splits import log_returns_ahead
-from features import build
+from features import build, filtered
 from features import returns as f
 from features.ranges import RANGE_FEATURES, RangeFeature, overnight
 from features.spec import FEATURES, WARM_UP, Feature
@@ -125,3 +125,17 @@ def test_an_outcome_that_holds_todays_return_is_caught():
 
     with pytest.raises(AssertionError):
         assert_outcome_starts_at_origin(wandering_bars(LENGTH), WARM_UP, 5, a_day_early)
+
+
+def test_a_filter_that_weighs_its_candidates_by_the_future_is_caught(monkeypatch):
+    bars = with_candles(wandering_bars(LENGTH))
+    crash = changed(bars, LENGTH - 10, "halved")
+    assert_future_is_unseen(bars, LENGTH - 10, crash)
+    honest = filtered._log_likelihood
+
+    def of_the_whole_series(squares, variance):
+        return np.full(len(variance), honest(squares, variance)[-1])
+
+    monkeypatch.setattr(filtered, "_log_likelihood", of_the_whole_series)
+    with pytest.raises(AssertionError):
+        assert_future_is_unseen(bars, LENGTH - 10, crash)

@@ -13,8 +13,9 @@ from numpy.testing import assert_allclose
 
 from features import build
 from features.build import latest_inputs
-from features.ranges import RANGE_FEATURES, RANGE_NAMES, RangePanel, day_variance, parkinson_variance
-from features.spec import BARS_NEEDED, LARGEST_VALUE
+from features.ranges import RANGE_FEATURES, RangePanel, day_variance, parkinson_variance
+from features.spec import BARS_NEEDED, LARGEST_VALUE, RANGE_NAMES
+from tests.features.filter_twin import naive_ahead
 from tests.features.series import closes_from, made_bars, returns_like_prices, wandering_bars, with_candles
 from tests.features.test_formulas import FLOAT32, bounded_log, sigma_at
 
@@ -55,6 +56,9 @@ def naive_ranges(bars):
     found["close_location"] = (close[now] - low[now]) / width - 0.5 if width > 0 else 0.0
     for short, long in ((1, 20), (5, 60)):
         found[f"volume_ratio_{short}_{long}"] = min(max(volume(short) - volume(long), -3.0), 3.0)
+    days = [variance(t) for t in range(1, now + 1)]
+    for count, value in naive_ahead(returns[1:], sigma, (0.12, 0.3), days).items():
+        found[f"range_volatility_ahead_{count}"] = value
     return {name: min(max(value, -LARGEST_VALUE), LARGEST_VALUE) for name, value in found.items()}
 
 

@@ -19,7 +19,8 @@ from training import export
 from training.export import TOLERANCE, export_onnx, largest_difference
 
 BASE = torch.tensor([[-1.7, -0.6, 0.1, 0.7, 1.6], [-1.5, -0.5, 0.2, 0.8, 1.9]])
-LAYOUT = Layout(n_features=3, n_steps=8, n_channels=2, base=BASE)
+UNIT = torch.tensor([[0.1, 0.0], [0.05, 0.2]])  # by the last two features
+LAYOUT = Layout(n_features=3, n_steps=8, n_channels=2, base=BASE, unit=UNIT)
 WIDTH = 3 + 8 * 2
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "lstm": lambda: LstmForecaster(LAYOUT, hidden=4),
@@ -42,10 +43,11 @@ def shaken(name, scale=0.5):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_an_untrained_network_answers_the_base_table(name):
+def test_an_untrained_network_answers_the_base_table_times_the_volatility_ahead(name):
     with torch.no_grad():
         answer = NETWORKS[name]().eval()(rows(5))
-    torch.testing.assert_close(answer, BASE.expand(5, -1, -1), rtol=0, atol=1e-6)
+    volatility = torch.exp(rows(5)[:, 1:3] @ UNIT)
+    torch.testing.assert_close(answer, BASE * volatility[..., None], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -64,7 +66,7 @@ def test_a_row_does_not_depend_on_its_batch(name):
     network = shaken(name)
     with torch.no_grad():
         together, alone = network(rows(7)), torch.cat([network(row[None]) for row in rows(7)])
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -96,7 +98,7 @@ def test_the_order_of_the_bars_matters():
 
 
 def test_scale_widens_and_shift_moves_the_head():
-    head = QuantileHead(4, BASE).eval()
+    head = QuantileHead(4, BASE, UNIT).eval()
     with torch.no_grad():
         head.last.bias.view(2, 6)[:, 1] = np.log(2)  # scale
         head.last.bias.view(2, 6)[:, 0] = 0.25  # shift of the median

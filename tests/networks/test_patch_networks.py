@@ -14,7 +14,8 @@ from torch import nn
 
 from contracts import Grid, MemberSpec
 from errors import ArtefactError
-from features.spec import FEATURES, ROW_WIDTHS, WINDOW_CHANNELS, WINDOW_STEPS
+from features.filtered import knot_weights, unit
+from features.spec import FEATURE_NAMES, ROW_WIDTHS, WINDOW_CHANNELS, WINDOW_STEPS
 from networks.lstm import LstmForecaster
 from networks.patchtsmixer import Mixer, PatchTsMixer
 from networks.patchtst import PatchTst
@@ -26,7 +27,8 @@ from training.export import export_onnx, largest_difference
 
 GRID = Grid((1, 5, 20), (0.05, 0.25, 0.5, 0.75, 0.95))
 BASE = torch.tensor([[-1.6, -0.6, 0.0, 0.7, 1.6], [-1.5, -0.6, 0.1, 0.8, 1.7], [-1.4, -0.5, 0.2, 0.9, 1.8]])
-LAYOUT = Layout(len(FEATURES), WINDOW_STEPS, len(WINDOW_CHANNELS), BASE)
+UNIT = knot_weights(GRID.horizons)
+LAYOUT = Layout(len(FEATURE_NAMES), WINDOW_STEPS, len(WINDOW_CHANNELS), BASE, torch.tensor(UNIT, dtype=torch.float32))
 PATCHED = (PatchTst, PatchTsMixer)
 NETWORKS = (*PATCHED, TransformerForecaster, LstmForecaster)
 Build = Callable[[Layout], nn.Module]
@@ -45,9 +47,11 @@ def rows(n_rows: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("build", NETWORKS)
-def test_untrained_it_answers_the_unconditional_quantiles(build: Build):
+def test_untrained_it_answers_the_quantiles_of_the_volatility_ahead(build: Build):
     torch.manual_seed(0)
-    assert_allclose(build(LAYOUT).eval()(rows(3)).detach().numpy(), BASE.expand(3, -1, -1), atol=1e-6)
+    volatility = unit(rows(3)[:, len(FEATURE_NAMES) - 4 : len(FEATURE_NAMES)].numpy(), UNIT)
+    answer = build(LAYOUT).eval()(rows(3)).detach().numpy()
+    assert_allclose(answer, BASE.numpy() * volatility[..., None], rtol=1e-5)
 
 
 @pytest.mark.parametrize("build", NETWORKS)
@@ -60,7 +64,7 @@ def test_quantiles_never_cross(build: Build):
 @pytest.mark.parametrize("build", PATCHED)
 def test_channels_do_not_mix_before_the_head(build: Build):
     network = built(build)
-    window = rows(2)[:, len(FEATURES) :].reshape(2, WINDOW_STEPS, len(WINDOW_CHANNELS))
+    window = rows(2)[:, len(FEATURE_NAMES) :].reshape(2, WINDOW_STEPS, len(WINDOW_CHANNELS))
     changed = window.clone()
     changed[:, :, 1] += 1.0
     before, after = (network.encode(each).reshape(2, 3, -1).detach().numpy() for each in (window, changed))
@@ -74,7 +78,7 @@ def test_every_bar_of_the_window_is_read(build: Build, bar: int):
     network, row = built(build), rows(1).requires_grad_()
     network(row).sum().backward()
     assert row.grad is not None
-    gradient = row.grad[0, len(FEATURES) :].reshape(WINDOW_STEPS, len(WINDOW_CHANNELS))
+    gradient = row.grad[0, len(FEATURE_NAMES) :].reshape(WINDOW_STEPS, len(WINDOW_CHANNELS))
     assert (gradient[bar] != 0).all()
 
 

@@ -13,10 +13,10 @@ import xgboost
 from onnx import TensorProto, helper, numpy_helper
 
 from contracts import Grid
-from features.spec import FEATURES, ROW_WIDTHS, fingerprint
+from features.spec import ROW_WIDTHS, fingerprint
 
 GRID = Grid(horizons=(1, 5, 20, 90), levels=(0.05, 0.25, 0.5, 0.75, 0.95))
-TABULAR_WIDTH = len(FEATURES)
+TABULAR_WIDTH = ROW_WIDTHS["tabular"]
 FLAT_WIDTH = ROW_WIDTHS["flat"]
 KINDS = ("stocks", "stocks with ranges", "others", "others with ranges")
 FLAT = {"takes": "flat", "row_width": FLAT_WIDTH, "kind": "onnx"}

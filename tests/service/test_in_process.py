@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from answer import POOLED
 from contracts import Floats, Floats32, Forecast, ForecastRequest, MemberSpec, ModelSet
 from errors import RunnerUnavailable
 from features.spec import ROW_WIDTHS
@@ -32,7 +33,7 @@ from training.members import MEMBERS as PUBLISHED
 PROCESSES = tuple(MEMBERS)
 NOWHERE: Any = None
 """The host of members that need none."""
-LOCAL = {"har": ("linear", "tabular"), "garch": ("garch", "flat"), "fhs": ("garch", "flat")}
+LOCAL = {"har": ("linear", "tabular"), "garch": ("garch", "tabular"), "fhs": ("garch", "tabular")}
 
 
 def write_whole_set(folder: Path, weights: dict[str, float]) -> Path:
@@ -47,9 +48,9 @@ def write_whole_set(folder: Path, weights: dict[str, float]) -> Path:
         "log_scale": 0.01 * rng.standard_normal((width, GRID.shape[0])),
         "base": table,
     }
-    np.savez(folder / "har.npz", allow_pickle=False, **{name: each.astype(np.float32) for name, each in linear.items()})
-    for name, stretch in (("garch", 1.0), ("fhs", 1.1)):
-        np.savez(folder / f"{name}.npz", allow_pickle=False, dynamics=np.array([0.06, 0.92]), table=stretch * table)
+    for name, stretch in (("har", 1.0), ("garch", 1.1), ("fhs", 1.2)):
+        parts = {part: each.astype(np.float32) for part, each in (linear | {"base": stretch * table}).items()}
+        np.savez(folder / f"{name}.npz", allow_pickle=False, **parts)
     with pytest.MonkeyPatch.context() as patch:
         for name, (kind, takes) in LOCAL.items():
             row_width = ROW_WIDTHS["tabular"] if takes == "tabular" else ROW_WIDTHS["flat"]
@@ -167,7 +168,7 @@ async def test_statistical_members_say_that_they_are_pooled(bare_world: World):
     answer = await bare_world.ask(models=("lstm", "garch"))
     notes = {member.model: member.note for member in answer.members}
     assert notes["lstm"] is None
-    assert notes["garch"] == "parameters are pooled over the training shares, not fitted to this symbol"
+    assert notes["garch"] == POOLED
 
 
 async def test_health_shows_them_and_is_not_down_without_processes(world: World):

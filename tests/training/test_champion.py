@@ -18,7 +18,7 @@ from runners.artefact import MANIFEST
 from tests.training.conftest import PLAN, WINDOWS, Run
 from training import champion
 from training.champion import Comparison, Verdict, compare, decide, judge
-from training.evidence import scored_history, weighted_only
+from training.evidence import scored_history, weighted_for
 from training.predictions import predictor
 from training.publish import Scores, Sources, write_set
 
@@ -120,8 +120,8 @@ def test_losses_are_those_of_the_evaluation(quick, answered):
     assert verdict.window == (WINDOWS.evidence.start, WINDOWS.evidence.end)
     losses = []
     for history, answers in answered:
-        chosen = weighted_only(history, answers, quick.model_set)
-        found = scored_history(history, chosen, quick.model_set, WINDOWS.evidence, np.array(champion.HORIZONS))
+        names, horizons = weighted_for(history, quick.model_set), np.array(champion.HORIZONS)
+        found = scored_history(history, answers, names, quick.model_set, WINDOWS.evidence, horizons)
         losses += [] if found is None else [found[0].loss]
     twin = np.nanmean(np.concatenate(losses), axis=0)
     for i, row in enumerate(verdict.rows[:-1]):

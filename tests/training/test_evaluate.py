@@ -10,7 +10,7 @@ import pytest
 
 from backtest.splits import Window
 from market.files import FilesSource
-from tests.ensemble.model_sets import GRID, NAMES, gaussian, uncalibrated_set
+from tests.ensemble.model_sets import GRID, NAMES, gaussian, made_up_set, uncalibrated_set
 from tests.features.series import made_bars, wandering_bars
 from training import evaluate as evaluate_module
 from training.evaluate import Evaluation, evaluate, result_of
@@ -101,6 +101,26 @@ def test_the_json_has_its_keys_in_every_grouping(found):
         assert all(isinstance(row[key], float | int) for key in KEYS)
         assert len(row["pit"]) == 20
         assert sum(row["pit"]) == row["n"] == sum(part["n"] for part in row["reliability"])
+
+
+def test_calibration_is_shown_step_by_step(folder):
+    """Offsets and a correction that widen and shift: each stage is the same forecasts with one step more."""
+    model_set = made_up_set()
+    found = evaluate(FilesSource(folder), model_set, folder, WINDOW, HORIZONS, garch=False)
+    result = result_of(found, model_set, WINDOW, HORIZONS)
+    stages = result["calibration"]
+    assert list(stages) == ["raw", "split_conformal", "served"]
+    for i, row in enumerate(result["pooled"]):
+        served = stages["served"][i]
+        assert {key: served[key] for key in ("horizon", "n", "pinball", "coverage_90")} == {
+            key: row[key] for key in ("horizon", "n", "pinball", "coverage_90")
+        }
+        covered = [rows[i]["coverage_90"] for rows in result["per_symbol"].values()]
+        assert (served["lowest_coverage_90"], served["highest_coverage_90"]) == (min(covered), max(covered))
+        assert len({stages[stage][i]["pinball"] for stage in stages}) == 3
+    normal = evaluate(FilesSource(folder), MODEL_SET, folder, WINDOW, HORIZONS, garch=False)
+    raw = result_of(normal, MODEL_SET, WINDOW, HORIZONS)["calibration"]["raw"]
+    assert [row["pinball"] for row in raw] == pytest.approx([row["pinball"] for row in stages["raw"]], rel=1e-6)
 
 
 def test_groups_add_up(found):

@@ -20,7 +20,7 @@ from features.build import latest_inputs
 from runners.members import Member, load_member
 from tests.features.series import first_bars, made_bars
 from tests.training.conftest import PLAN, WINDOWS, changed_after, histories_of, universe
-from training.evidence import base_rates, baseline_quantiles, forecasts_at, scored_history, weighted_only
+from training.evidence import base_rates, baseline_quantiles, forecasts_at, scored_history, weighted_for
 from training.fit_network import _base, _rows, quantile_loss
 from training.fit_xgboost import training_rows
 from training.history import history_of, load_histories
@@ -30,6 +30,7 @@ from training.run import _calibrated
 
 LAST_DAY = WINDOWS.training.end
 SHARES = universe()[:3]
+RANGED = ("har_range", "fhs_range")
 
 
 def assert_training_ends_with_its_window():
@@ -123,7 +124,7 @@ def test_calibration_reads_its_window(run):
         assert both >= {again.mask([name]) for name in fed}
         for mask in both:
             left, right = (each.offsets[each.masks.tolist().index(mask)] for each in (ours, theirs))
-            if mask != again.mask(["har_range"]):  # no share has ranges: alone it is served as it is
+            if int(mask) & ~again.mask(RANGED):  # no share has ranges: alone they are served as they are
                 assert (left != right).mean() > 0.9
         assert (ours.regime != theirs.regime).mean() > 0.9
         assert (ours.direction != theirs.direction).any() == bool(ours.drift)
@@ -136,16 +137,17 @@ def test_kinds_share_what_only_one_of_them_was_measured_on(run):
     stocks, ranges, others, others_ranges = (
         run.model_set.calibration[kind] for kind in ("stocks", "stocks with ranges", "others", "others with ranges")
     )
-    har_range = run.model_set.mask(["har_range"])
-    assert not stocks.weights[run.model_set.names.index("har_range")].any()
-    assert ranges.weights[run.model_set.names.index("har_range")].all()
+    using = run.model_set.mask(RANGED)
+    for name in RANGED:
+        assert not stocks.weights[run.model_set.names.index(name)].any()
+        assert ranges.weights[run.model_set.names.index(name)].all()
     for each in (stocks, ranges, others, others_ranges):
         assert_allclose(each.weights.sum(axis=0), 1.0, rtol=1e-12)
         assert set(each.masks) >= {run.model_set.mask([name]) for name in run.model_set.weighted("stocks")}
         assert len(set(each.masks)) == len(each.masks) == len(each.offsets)
     assert run.model_set.mask(run.model_set.weighted("stocks with ranges")) in ranges.masks
     for mask, offsets in zip(ranges.masks, ranges.offsets, strict=True):
-        rest = int(mask) & ~har_range
+        rest = int(mask) & ~using
         twin = stocks.offsets[stocks.masks.tolist().index(rest)] if rest else np.zeros(PLAN.grid.shape)
         assert_array_equal(offsets, twin)
     for with_drift, without in ((stocks, others), (ranges, others_ranges)):
@@ -216,13 +218,11 @@ async def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit
     history, model_set = history_of(bars, PLAN.grid.horizons[-1]), run.model_set
     kind = kind_of(history.asset_class, bars.has_ranges)
     names = model_set.weighted(kind)
-    evaluated_with = weighted_only(
-        history, predictor(model_set.members, PLAN.grid, run.folder)(history.matrix), model_set
-    )
-    assert tuple(evaluated_with) == names
+    evaluated_with = predictor(model_set.members, PLAN.grid, run.folder)(history.matrix)
+    assert weighted_for(history, model_set) == names
     new_year = int(np.searchsorted(history.origins, np.datetime64("2004-01-01")))
     rows = np.array([0, 123, new_year - 1, new_year, len(history.rows) - 1])
-    evaluated = forecasts_at(history, rows, evaluated_with, model_set)
+    evaluated = forecasts_at(history, rows, evaluated_with, model_set, names)
     runners = {
         spec.name: LoadedRunner(load_member(spec, PLAN.grid, run.folder / spec.file)) for spec in model_set.members
     }
@@ -230,7 +230,7 @@ async def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit
         seen = first_bars(bars, history.rows[row] + 1)
         matrix = latest_inputs([seen])
         members = {name: runners[name].member.predict(matrix.rows_for(runners[name].spec.takes)) for name in names}
-        correction = await correction_of(seen, kind, names, None, runners, model_set, CorrectionMemory())
+        correction = await correction_of(seen, kind, runners, model_set, CorrectionMemory())
         served = distribution(model_set, kind, members, matrix, None, correction)
         assert_array_equal(served.surfaces[0], evaluated.surfaces[i])
         assert_array_equal(served.probability_up[0], evaluated.probability_up[i])
@@ -243,7 +243,8 @@ def test_only_outcomes_inside_the_window_are_scored(run):
     (history,) = histories_of(SHARES[:1])
     horizons = np.array([1, 90])
     predict = predictor(run.model_set.members, PLAN.grid, run.folder)
-    found = scored_history(history, predict(history.matrix), run.model_set, WINDOWS.evidence, horizons)
+    answers, names = predict(history.matrix), weighted_for(history, run.model_set)
+    found = scored_history(history, answers, names, run.model_set, WINDOWS.evidence, horizons)
     assert found is not None
     inside = history.inside(WINDOWS.evidence, horizons)
     assert (~np.isnan(found[0].outcomes)).sum(axis=0).tolist() == inside.sum(axis=0).tolist()
