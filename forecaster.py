@@ -40,12 +40,13 @@ from gateway.reports import (
 )
 from gateway.risk_schemas import RiskBackend
 from gateway.scoreboard import ScoreboardReport, scoreboard_report
+from gathering import Gathering
 from offload import Offload
 from pipeline import Outcome, Ports, Told, forecast_many
 from records import History, HistoryPage, HistoryQuery, LiveScores, ScoreQuery
 from runners.coalesce import CoalescingRunner
-from runners.lifeline import Lifelines
 from runners.layout import USUAL, Layout
+from runners.lifeline import Lifelines
 from serving import Keeper, Serving, Sets
 from warming import WarmUp, try_forecast
 
@@ -78,19 +79,20 @@ class Forecaster:
         sets: Sets | None = None,
         processes: Mapping[str, Sequence[str]] | None = None,
         metrics: ForecastMetrics | None = None,
-        latest: Callable[[str, Timeframe], float | None] = lambda symbol, timeframe: None,
         layout: Layout = USUAL,
+        latest: Callable[[str, Timeframe], float | None] = lambda symbol, timeframe: None,
+        gathers: type[Gathering] = Gathering,
     ) -> None:
-        self._keeper = Keeper(Serving.of(ports, runners, model_set), sets, try_forecast)
+        self._keeper = Keeper(Serving.of(ports, runners, model_set, gathers), sets, try_forecast)
         self._history = history
         self._cache = cache
         self._probes = probes or {}
         self._metrics = metrics
         self._latest = latest
         self._processes = processes or {}
+        self._layout = layout
         self._warming = WarmUp(lambda: self._serving)
         self._jobs: list[asyncio.Task[None]] = []
-        self._layout = layout
         self._desks: Desks | None = None
         self.broadcaster = Broadcaster(self)
         if metrics is not None:

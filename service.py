@@ -55,6 +55,7 @@ def gateway_options() -> GatewayOptions:
         trusted_proxies=settings.trusted_proxies,
         frontend_origin=settings.frontend_origin,
         hot=hot_answers(),
+        traced=settings.traces == "otlp",
     )
 
 
@@ -80,8 +81,8 @@ class DeepFinance:
     def __init__(self) -> None:
         settings = load_settings()
         configure_logging(settings.debug, settings.secrets)
-        from wiring import build_backend  # the gateway alone needs it
         log.info("runner layout %s: %s", LAYOUT.name, LAYOUT.reason)
+        from wiring import build_backend  # the gateway alone needs it
 
         self.backend = build_backend(self, settings)
 

@@ -44,13 +44,19 @@ class Serving:
     gathering: Gathering
 
     @classmethod
-    def of(cls, ports: Ports, runners: Mapping[str, CoalescingRunner], model_set: ModelSet) -> Serving:
+    def of(
+        cls,
+        ports: Ports,
+        runners: Mapping[str, CoalescingRunner],
+        model_set: ModelSet,
+        gathers: type[Gathering] = Gathering,
+    ) -> Serving:
         """What follows from the three."""
 
         async def work(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
             return await forecast_many(requests, ports=ports, model_set=model_set, now=datetime.now(UTC))
 
-        gathering = Gathering(work, ports.market)
+        gathering = gathers(work, ports.market)
         return cls(ports, runners, model_set, Prober(runners), Catalogue(model_set.names), gathering)
 
     async def watched(self, request: ForecastRequest, told: Told) -> Outcome:
@@ -65,7 +71,7 @@ class Serving:
         ports = replace(
             self.ports, runners=loaded.runners, explainers=loaded.explainers, corrections=CorrectionMemory()
         )
-        return Serving.of(ports, loaded.runners, loaded.model_set)
+        return Serving.of(ports, loaded.runners, loaded.model_set, type(self.gathering))
 
 
 class Sets(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -127,6 +128,10 @@ class Settings(BaseSettings):
         300.0, ge=1, allow_inf_nan=False, description="seconds between looks for outcomes, 1 or more"
     )
     runner_layout: RunnerLayout = Field("per_model", description="auto, per_model, combined or embedded")
+    traces: Literal["off", "otlp"] = Field("off", description="off or otlp")
+    traces_sample: float = Field(
+        1.0, ge=0, le=1, allow_inf_nan=False, description="the share of requests that is traced, from 0 to 1"
+    )
     runner_timeout: float = Field(
         3.0,
         gt=0,
@@ -157,6 +162,8 @@ class Settings(BaseSettings):
             parse_keys(self.api_keys)
         except ValueError as error:
             raise ValueError(f"ML_SERVICE_API_KEY: {error}") from None
+        if self.traces == "otlp" and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+            raise ValueError("TRACES=otlp needs the packages of requirements/tracing.txt")
         if "files" in self.data_providers and self.data_dir is None:
             raise ValueError("DATA_PROVIDERS names files, which needs DATA_DIR, the folder with the price files")
         for provider, key in NEEDS_KEY.items():
@@ -203,6 +210,13 @@ class Settings(BaseSettings):
         return tuple(unused)
 
 
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it would be in
+        return False
+
+
 def _password(address: str) -> str | None:
     try:
         return urlsplit(address).password
@@ -245,6 +259,15 @@ def runner_layout() -> RunnerLayout:
     except ConfigurationError:
         return usual
     return next((layout for layout in get_args(RunnerLayout) if layout == said), usual)
+
+
+def traces_are_sent() -> bool:
+    """Whether TRACES says so. Needed when a runner is imported, where nothing is refused yet: what is malformed counts
+    as off until ``load_settings`` refuses it."""
+    try:
+        return (os.environ.get("TRACES") or _configuration(SECTION).get("traces")) == "otlp"
+    except ConfigurationError:
+        return False
 
 
 def model_set_folder() -> Path:

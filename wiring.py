@@ -23,6 +23,7 @@ from market.chain import SourceChain
 from market.source import Source
 from offload import Offload
 from options_desk import OptionsDesk
+from parts import Parts, traced_parts
 from pipeline import Ports
 from portfolio_desk import PortfolioDesk
 from risk_desk import ForecastQuantiles, RiskDesk
@@ -39,28 +40,40 @@ from storage.redis_cache import RedisCache
 def build_backend(service: Any, settings: Settings) -> Forecaster:
     """Market data, calendar, models and runners. ``service`` has the runners as attributes."""
     limits = Limits(timeout=settings.runner_timeout)
-    loaded = load_set(service, Path(service.model_set.path), limits)
+    parts = _parts(service, settings)
+    loaded = load_set(service, Path(service.model_set.path), limits, parts.runner)
     calendar = ExchangeCalendars(build_aside)
     calendar.warm_up()
-    shared = _shared_cache(settings)
-    market = SourceChain(_sources(settings, calendar, shared))
-    cache = _forecast_cache(market, calendar, settings, shared)
-    history = _history(settings, market)
+    shared = _shared_cache(settings, parts)
+    chain = SourceChain(_sources(settings, calendar, shared))
+    market = parts.market(chain)
+    cache = _forecast_cache(market, calendar, settings, shared, parts)
+    history = parts.history(_history(settings, market))
     forecaster = Forecaster(
-        Ports(market, calendar, loaded.runners, explainers=loaded.explainers),
+        Ports(market, calendar, loaded.runners, explainers=loaded.explainers, inputs=parts.inputs()),
         loaded.runners,
         loaded.model_set,
         cache,
         history,
         probes={"cache": partial(_cache_health, shared), "database": history.health},
-        sets=Reloader(service, model_set_folder(), limits),
+        sets=Reloader(service, model_set_folder(), limits, parts.runner),
         processes=services_of(service),
         metrics=ForecastMetrics(BentoMLContainer.metrics_client.get()),
         layout=service.layout,
-        latest=lambda symbol, timeframe: getattr(market.latest(symbol, timeframe), "price", None),
+        latest=lambda symbol, timeframe: getattr(chain.latest(symbol, timeframe), "price", None),
+        gathers=parts.gathering,
     )
     forecaster.open(_desks(market, calendar, forecaster))
     return forecaster
+
+
+def _parts(service: Any, settings: Settings) -> Parts:
+    if settings.traces == "off":
+        return Parts()
+    from tracing import start_tracing  # for those who want it
+
+    start_tracing("DeepFinance", settings.traces_sample)
+    return traced_parts(remote=bool(services_of(service)))
 
 
 def _desks(market: MarketData, calendar: Calendar, forecaster: Forecaster) -> Desks:
@@ -83,20 +96,22 @@ def _history(settings: Settings, market: MarketData) -> HistoryStore:
     return HistoryStore(HistoryOptions(settings.state_dir, url, keep, settings.settlement_interval), market)
 
 
-def _shared_cache(settings: Settings) -> RedisCache | None:
+def _shared_cache(settings: Settings, parts: Parts) -> RedisCache | None:
     """What the processes share, where there is a Redis."""
     if settings.redis_url is None:
         return None
-    return RedisCache(settings.redis_url.get_secret_value(), on_get=cache_metrics().counter("redis"))
+    on_get = parts.looked("redis", cache_metrics().counter("redis"))
+    return RedisCache(settings.redis_url.get_secret_value(), on_get=on_get)
 
 
 def _forecast_cache(
-    market: MarketData, calendar: Calendar, settings: Settings, shared: SharedCache | None
+    market: MarketData, calendar: Calendar, settings: Settings, shared: SharedCache | None, parts: Parts
 ) -> ForecastCache:
     metrics = cache_metrics()
     lifetimes = Lifetimes(settings.prediction_cache_ttl, settings.data_cache_ttl)
     memory = MemoryCache[str, Answer](MEMORY_BYTES, on_change=metrics.gauges("memory"))
-    return ForecastCache(market, calendar, lifetimes, memory, shared, on_get=metrics.counter("memory"))
+    on_get = parts.looked("memory", metrics.counter("memory"))
+    return ForecastCache(market, calendar, lifetimes, memory, shared, on_get=on_get)
 
 
 def _sources(settings: Settings, calendar: Calendar, shared: SharedCache | None) -> list[Source]:

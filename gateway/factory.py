@@ -128,7 +128,7 @@ class GatewayService(Service):  # type: ignore[misc]
     backend: Callable[[], Backend] | None
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """kept answers -> metrics -> door -> the two busiest routes -> BentoML's app."""
+        """kept answers, or traces -> metrics -> door -> the two busiest routes -> BentoML's app."""
         self.inject_config()
         options = type(self).read_options()
         factory = GatewayAppFactory(self, is_main=is_main)
@@ -142,7 +142,12 @@ class GatewayService(Service):  # type: ignore[misc]
         client = BentoMLContainer.metrics_client.get()
         door = Door(inner, options, shared, Refusals(client))
         metrics = TrafficMetrics(client)
-        usual = Traffic(door, PathTemplates(app.routes), metrics, DRAINING)
+        templates = PathTemplates(app.routes)
+        usual = Traffic(door, templates, metrics, DRAINING)
+        if options.traced:
+            from gateway.tracing import Traced  # for those who want it
+
+            return Traced(usual, templates)
         return Express(usual, door.gatekeeper, door.hot, metrics, DRAINING, logs=options.access_log)
 
     @property

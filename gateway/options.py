@@ -19,7 +19,7 @@ class GatewayOptions:
     ``frontend_origin`` is the one origin whose pages may call us, or None for no CORS headers at all.
     ``max_body_bytes`` bounds a request body, ``body_timeout_s`` how long it may take to arrive.
     ``access_log`` writes one line per request to the logger ``deepfinance.access``. ``hot`` keeps forecasts for the
-    door; None for one of its own.
+    door; None for one of its own. With ``traced`` every request is a span.
     """
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -33,6 +33,7 @@ class GatewayOptions:
     body_timeout_s: float = 15.0
     access_log: bool = True
     hot: HotAnswers | None = field(default=None, repr=False)
+    traced: bool = False
 
     def __post_init__(self) -> None:
         if self.auth and not self.api_keys:

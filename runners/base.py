@@ -15,7 +15,7 @@ from runners.dispatcher import cap_learned_wait
 from runners.hosted import HostedSets
 from runners.stopping import leave_stopping_to_supervisor
 from runners.store import declared_model_set
-from settings import model_set_folder, service_options
+from settings import model_set_folder, service_options, traces_are_sent
 
 MAX_BATCH_ROWS = 512
 
@@ -32,7 +32,12 @@ cap_learned_wait()
 
 def runner_options(service: str) -> dict[str, Any]:
     """What ``@bentoml.service`` needs to know about a runner."""
-    return {**service_options(service), **_ALWAYS}
+    options = {**service_options(service), **_ALWAYS}
+    if traces_are_sent():
+        from runners.tracing import TracedService  # for those who want it
+
+        options["service_class"] = TracedService
+    return options
 
 
 def batched(method: Callable[..., Any]) -> Any:

@@ -40,12 +40,14 @@ class LoadedSet:
         await asyncio.gather(*(runner.close() for runner in self.runners.values()))
 
 
-def load_set(service: Any, folder: Path, limits: Limits) -> LoadedSet:
+def load_set(
+    service: Any, folder: Path, limits: Limits, client: type[CoalescingRunner] = CoalescingRunner
+) -> LoadedSet:
     """The set in ``folder``, answered by the runners of ``service``; raises ArtefactError where that cannot be."""
     model_set = checked_model_set(folder)
-    runners = {
-        spec.name: CoalescingRunner(
     host = host_of(service, folder, model_set.version)
+    runners = {
+        spec.name: client(
             spec,
             model_set.grid,
             call_of(spec, folder, host),

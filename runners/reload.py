@@ -10,7 +10,7 @@ from bentoml.exceptions import BentoMLException
 
 from errors import ArtefactError, ErrorDetail, ModelSetRefused, RunnerUnavailable
 from runners.artefact import read_manifest, verify_servable
-from runners.coalesce import Limits
+from runners.coalesce import CoalescingRunner, Limits
 from runners.foreign import translated
 from runners.loaded import LoadedSet, checked_model_set, load_set
 from runners.store import ensure_stored, serve_version, served_version, stored_folder
@@ -19,10 +19,13 @@ from runners.store import ensure_stored, serve_version, served_version, stored_f
 class Reloader:
     """Loads sets beside the one that is served. Belongs to one event loop; files are read in a thread."""
 
-    def __init__(self, service: Any, published: Path, limits: Limits) -> None:
+    def __init__(
+        self, service: Any, published: Path, limits: Limits, client: type[CoalescingRunner] = CoalescingRunner
+    ) -> None:
         self._service = service
         self._published = published
         self._limits = limits
+        self._client = client
 
     async def published(self, current: str) -> LoadedSet | None:
         """The published set, ready to answer; None where it is ``current`` already. Raises ModelSetRefused with the
@@ -64,7 +67,7 @@ class Reloader:
         )
 
     async def _ready(self, folder: Path) -> LoadedSet:
-        loaded = await self._checked(load_set, self._service, folder, self._limits)
+        loaded = await self._checked(load_set, self._service, folder, self._limits, self._client)
         try:
             await loaded.prepare()
         except Exception as error:
