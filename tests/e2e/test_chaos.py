@@ -1,0 +1,28 @@
+"""All that the service depends on dies and comes back while clients ask: a short run of ``python -m chaos.run``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from chaos.run import observe
+from chaos.stack import stack
+from chaos.verdict import faults, table
+
+pytestmark = pytest.mark.e2e
+
+LONGEST = 10.0
+"""Seconds. The long run allows 5; this one shares its machine with other tests."""
+
+
+def test_every_request_is_answered_and_every_forecast_stored(model_set_dir: Path):
+    # a short folder of its own: the sockets of the databases are in it, and their names may have 100 characters
+    with TemporaryDirectory() as folder, stack(Path(folder), model_set_dir) as it:
+        seen = asyncio.run(observe(it, seconds=16, count=12, pause=0.3))
+        log = it.server.log.read_text()
+    assert not faults(seen, LONGEST), table(seen)
+    assert len(seen.samples) > 200, table(seen)
+    assert "Traceback" not in log
