@@ -11,6 +11,8 @@ import pytest
 from deepfinance_client import AsyncClient, Client, Retries, Unauthorized, Unavailable
 from deepfinance_client.columns import COLUMNS
 from deepfinance_client.many import Pace
+from deepfinance_client.responses import HistoryReport
+from gateway.examples import HISTORY
 from tests.client.faulty import KEY, FaultyServer, refused
 
 QUICK = Retries(attempts=4, first=0.01, longest=0.02, patience=3)
@@ -135,3 +137,10 @@ def test_waits_double_up_to_a_bound_and_differ(attempt: int) -> None:
     most = min(10, 0.2 * 2 ** (attempt - 1))
     assert all(most / 2 <= it <= most for it in waits)
     assert len(waits) > 40
+
+
+def test_what_lies_inside_is_named_by_a_dot_and_typed() -> None:
+    page = HistoryReport.model_validate(HISTORY).to_pandas()
+    assert str(page["interval.lower"].dtype) == "float64"
+    assert str(page["as_of"].dtype) == "datetime64[s]"
+    assert len(page) == len(HISTORY["forecasts"])

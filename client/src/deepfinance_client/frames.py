@@ -35,9 +35,9 @@ def frame_of(answer: Body) -> pd.DataFrame:
 
     listed = TABLE_OF.get(type(answer).__name__)
     rows: Sequence[Body] = [answer] if listed is None else getattr(answer, listed)
-    return pd.DataFrame([dict(_flat(row, "")) for row in rows]).convert_dtypes(
-        convert_integer=False, convert_floating=False, convert_boolean=False
-    )
+    flat = [dict(_flat(row, "")) for row in rows]
+    names = dict.fromkeys(name for row in flat for name in row)
+    return pd.DataFrame({name: _series([row.get(name) for row in flat]) for name in names})
 
 
 def forecasts_frame(
@@ -50,6 +50,15 @@ def forecasts_frame(
     return pd.DataFrame(
         {name: pd.Series([row[name] for row in rows], dtype=KINDS[kind]) for name, kind in COLUMNS.items()}
     )
+
+
+def _series(values: Sequence[Any]) -> pd.Series:
+    """A column of the type that all its values have; objects where they differ or there are none."""
+    import pandas as pd
+
+    kinds = {type(value) for value in values if value is not None}
+    kind = KINDS.get(kinds.pop(), "object") if len(kinds) == 1 else "float64" if kinds == {int, float} else "object"
+    return pd.Series(values, dtype=kind)
 
 
 def _flat(record: Body, before: str) -> Iterator[tuple[str, Any]]:
