@@ -3,8 +3,9 @@
 The shares (skfolio, 1990-01-02 to 2022-12-28) have closes only, adjusted for splits and dividends and
 rounded to 3 decimals. ``close`` is therefore that adjusted price and ``adj_close`` None: a current price
 answered from here is not the price that was traded (AAPL on 2022-12-28: 125.674 here, 126.04 on the
-exchange), and the cheapest early prices are coarse. The indexes (arch, 1999-01-04 to 2018-12-31) have open,
-high, low, close and volume.
+exchange), and the cheapest early prices are coarse. The S&P 500 (skfolio) has closes over the same days; the NASDAQ
+Composite (arch, 1999-01-04 to 2018-12-31) has open, high, low, close and volume. Of the S&P 500 there is such a series
+as well, which models are fitted on; what is served reaches as far as the shares, as a benchmark must.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from market.cells import PRICE_COLUMNS, PriceTable, column_key, numbers
 from market.quality import checked_bars
 
 _STOCKS_FILE = ("skfolio", "datasets/data/sp500_dataset.csv.gz")
+_INDEX_CLOSES = {"^GSPC": ("skfolio", "datasets/data/sp500_index.csv.gz")}
 _INDEX_FILES = {
     "^GSPC": ("arch", "data/sp500/sp500.csv.gz"),
     "^IXIC": ("arch", "data/nasdaq/nasdaq.csv.gz"),
@@ -61,11 +63,14 @@ _LISTINGS: dict[str, tuple[str, str | None]] = {
 
 
 class BundledSource:
-    """Daily bars of 22 symbols, no network. Packages are located, never imported: that would cost seconds."""
+    """Daily bars of 22 symbols, no network. Packages are located, never imported: that would cost seconds.
+
+    With ``candles`` every index is the series with open, high, low and volume, which ends in 2018."""
 
     name = "bundled"
 
-    def __init__(self) -> None:
+    def __init__(self, candles: bool = False) -> None:
+        self._closes = {} if candles else _INDEX_CLOSES
         self._parsing = Lock()
 
     def symbols(self) -> Sequence[str]:
@@ -87,7 +92,12 @@ class BundledSource:
         return await asyncio.to_thread(self._read, symbol)
 
     def _read(self, symbol: str) -> Bars:
-        table = _index_table(symbol) if symbol in _INDEX_FILES else self._stock_table(symbol)
+        if symbol in self._closes:
+            table = _closes_table(symbol)
+        elif symbol in _INDEX_FILES:
+            table = _index_table(symbol)
+        else:
+            table = self._stock_table(symbol)
         return checked_bars(symbol, "1d", self.name, table.times, **table.columns, now=None)
 
     def _stock_table(self, symbol: str) -> PriceTable:
@@ -107,6 +117,12 @@ class BundledSource:
 def _require_bundled(symbol: str, timeframe: Timeframe) -> None:
     if symbol not in _LISTINGS or timeframe != "1d":
         raise UnknownSymbol(f"there are no bundled {timeframe} bars of {symbol}")
+
+
+def _closes_table(symbol: str) -> PriceTable:
+    _, rows = _rows(*_INDEX_CLOSES[symbol])
+    days = np.array([row[0] for row in rows], dtype="datetime64[D]")
+    return PriceTable(days, {"close": np.array([row[1] for row in rows], dtype=np.float64)})
 
 
 def _index_table(symbol: str) -> PriceTable:

@@ -102,7 +102,7 @@ def main() -> int:
     try:
         verify_model_set(options.models)
         model_set = load_model_set(options.models)
-        source: Source = FilesSource(options.data_dir) if options.data_dir else BundledSource()
+        source: Source = FilesSource(options.data_dir) if options.data_dir else BundledSource(candles=True)
         found = evaluate(source, model_set, options.models, window, options.horizons, not options.no_garch)
     except DeepFinanceError as error:
         CONSOLE.print(error.message)

@@ -1,7 +1,8 @@
 """Closes of the S&P 500 from 1990 to 2022, to measure on an index what was learned from shares.
 
-From skfolio. The bundled ^GSPC has open, high, low and volume but ends in 2018, where calibration ends; nothing later
-than calibration could be measured on it. Called ^SPX here, to keep the two apart.
+From skfolio, and what the service gives as ^GSPC. Models are fitted on the ^GSPC with open, high, low and volume, which
+ends in 2018, where calibration ends; nothing later than calibration could be measured on it. Called ^SPX here, to keep
+the two apart.
 """
 
 from __future__ import annotations

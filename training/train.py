@@ -56,7 +56,7 @@ def main() -> int:
 
 def _read(options: argparse.Namespace, plan: Plan) -> tuple[list[History], dict[str, str], list[History]]:
     """The universe, what was refused of it, and the series that only teach what ranges say."""
-    source: Source = FilesSource(options.data_dir) if options.data_dir else BundledSource()
+    source: Source = FilesSource(options.data_dir) if options.data_dir else BundledSource(candles=True)
     symbols = options.symbols or (FAST_SYMBOLS if options.fast and not options.data_dir else None)
     longest = plan.grid.horizons[-1]
     with step("read prices and build features"):

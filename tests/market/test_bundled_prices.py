@@ -26,12 +26,21 @@ async def test_a_share_has_33_years_of_adjusted_closes_and_nothing_else(symbol):
 
 @pytest.mark.parametrize(("symbol", "last"), [("^GSPC", 2506.850098), ("^IXIC", 6635.279785)])
 async def test_an_index_has_20_years_of_all_columns(symbol, last):
-    bars = await SOURCE.bars(symbol, "1d")
+    bars = await BundledSource(candles=True).bars(symbol, "1d")
     assert (len(bars), str(bars.times[0]), str(bars.times[-1])) == (5031, "1999-01-04", "2018-12-31")
     assert bars.close[-1] == last
     assert bars.has_ranges
     assert bars.volume is not None
     assert bars.issues == ()
+
+
+async def test_the_served_benchmark_reaches_as_far_as_the_shares():
+    bars, share = await SOURCE.bars("^GSPC", "1d"), await SOURCE.bars("AAPL", "1d")
+    assert np.array_equal(bars.times, share.times)
+    assert (bars.close[-1], bars.has_ranges, bars.issues) == (3783.22, False, ())
+    candles = await BundledSource(candles=True).bars("^GSPC", "1d")
+    overlap = np.isin(bars.times, candles.times)
+    np.testing.assert_allclose(bars.close[overlap], candles.close, rtol=1e-4)
 
 
 async def test_each_share_gets_its_own_column():
