@@ -138,7 +138,8 @@ def backtest(returns: Floats, value_at_risk: Floats, level: float) -> Backtest:
 
 
 def _verdict(count: int, expected: float, days: int, coverage: LikelihoodRatio, alone: LikelihoodRatio | None) -> str:
-    seen = f"{count} exceedances in {days} days where {expected:.1f} were expected (Kupiec p = {coverage.p_value:.2g})"
+    times = "1 exceedance" if count == 1 else f"{count} exceedances"
+    seen = f"{times} in {days} days where {expected:.1f} were expected (Kupiec p = {coverage.p_value:.2g})"
     if not coverage.passes:
         way = "more losses beyond it than it says" if count > expected else "fewer losses beyond it than it says"
         first = f"Fails: {seen}, {way}"
