@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from contracts import (
 )
 from ensemble.confidence import data_quality, historical_skill, model_agreement, regime_typicality
 from ensemble.distribution import Distribution, MemberFailure
-from ensemble.surface import at_level
+from ensemble.surface import at_levels
 from features.spec import BARS_NEEDED
 
 SHOWN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -39,6 +40,27 @@ POOLED = "not fitted to this symbol: fixed parameter sets weighed by its own ret
 NEEDS_RANGES = "needs open, high, low and volume, which these bars do not have"
 # A measured difference counts when chance alone would show it less than one time in twenty.
 SIGNIFICANCE = 0.05
+
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What answers that are made at the same time have in common; each thing is looked up once. ``now`` decides only
+    whether the data are stale."""
+
+    model_set: ModelSet
+    calendar: Calendar
+    now: datetime
+    _known: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, key: Hashable, find: Callable[[], Found]) -> Found:
+        """What ``find`` returns, found the first time for this key."""
+        if key not in self._known:
+            self._known[key] = find()
+        found: Found = self._known[key]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +77,20 @@ class Subject:
     is_corrected: bool = True
 
 
-def answer(
-    request: ForecastRequest, subject: Subject, model_set: ModelSet, calendar: Calendar, now: datetime
-) -> Forecast:
-    """Prices, path, confidence and evidence for one request. ``now`` decides only whether the data are stale."""
-    bars, spread, step = subject.bars, subject.spread, request.horizon - 1
+def answer(request: ForecastRequest, subject: Subject, common: Common) -> Forecast:
+    """Prices, path, confidence and evidence for one request."""
+    bars, spread, step, now = subject.bars, subject.spread, request.horizon - 1, common.now
     price = float(bars.close[-1])
     as_of = _day(bars, -1)
-    sessions = calendar.sessions_after(subject.instrument.calendar, as_of, request.horizon)
-    quantiles = {
-        level: price * float(np.exp(at_level(spread.surfaces[0, step], spread.levels, level))) for level in SHOWN_LEVELS
-    }
+    sessions = _sessions_after(subject.instrument.calendar, as_of, request.horizon, common)
+    shown = at_levels(spread.surfaces[0, step], spread.levels, SHOWN_LEVELS)
+    quantiles = dict(zip(SHOWN_LEVELS, (price * np.exp(shown)).tolist(), strict=True))
     path = _path(price, spread, request, sessions)
-    evidence = _evidence(request, subject, model_set)
+    evidence = _evidence(request, subject, common)
     up = float(spread.probability_up[0, step])
     direction = _direction(up, evidence)
     return Forecast(
-        forecast_id=_forecast_id(request, subject, model_set),
+        forecast_id=_forecast_id(request, subject, common),
         symbol=request.symbol,
         timeframe=request.timeframe,
         as_of=as_of,
@@ -89,14 +108,24 @@ def answer(
         upper=path[-1].upper,
         quantiles={f"{level:g}": value for level, value in quantiles.items()},
         path=path,
-        members=_members(request, price, subject, model_set),
-        confidence_breakdown=_breakdown(subject, step, evidence, model_set, calendar),
+        members=_members(request, price, subject, common.model_set),
+        confidence_breakdown=_breakdown(subject, as_of, step, evidence, common),
         evidence=evidence,
-        data=data_report(bars, calendar.last_completed_session(subject.instrument.calendar, now), now),
-        models_version=model_set.version,
+        data=data_report(bars, _last_session(subject.instrument.calendar, common), now),
+        models_version=common.model_set.version,
         degraded=(*spread.failures, *(f"source:{name}" for name in bars.skipped)),
-        notes=(*_notes(request, evidence, direction, subject, model_set), *_source_notes(bars, now)),
+        notes=(*_notes(request, evidence, direction, subject, common), *_source_notes(bars, now)),
     )
+
+
+def _sessions_after(calendar: str, as_of: date, count: int, common: Common) -> Sequence[date]:
+    find = common.calendar.sessions_after
+    return common.once(("after", calendar, as_of, count), lambda: find(calendar, as_of, count))
+
+
+def _last_session(calendar: str, common: Common) -> date:
+    find = common.calendar.last_completed_session
+    return common.once(("last", calendar), lambda: find(calendar, common.now))
 
 
 def _path(
@@ -104,9 +133,10 @@ def _path(
 ) -> tuple[PathStep, ...]:
     surface = spread.surfaces[0, : request.horizon]
     tail = tail_level(request.confidence_level)
-    lower, median, upper = (price * np.exp(at_level(surface, spread.levels, level)) for level in (tail, 0.5, 1 - tail))
+    prices = (price * np.exp(at_levels(surface, spread.levels, (tail, 0.5, 1 - tail)))).tolist()
     return tuple(
-        PathStep(i + 1, day, float(median[i]), float(lower[i]), float(upper[i])) for i, day in enumerate(sessions)
+        PathStep(i, day, median, lower, upper)
+        for i, (day, (lower, median, upper)) in enumerate(zip(sessions, prices, strict=True), 1)
     )
 
 
@@ -118,14 +148,14 @@ def tail_level(confidence_level: float) -> float:
 def _members(request: ForecastRequest, price: float, subject: Subject, model_set: ModelSet) -> tuple[MemberAnswer, ...]:
     """Those asked, in published order; the weight is the one at the grid horizon nearest below the asked one."""
     spread = subject.spread
-    column = int(np.searchsorted(model_set.grid.horizons, request.horizon, side="right")) - 1
-    weights = dict(zip(spread.members, spread.weights[:, column], strict=True))
+    column = bisect_right(model_set.grid.horizons, request.horizon) - 1
+    weights = dict(zip(spread.members, spread.weights[:, column].tolist(), strict=True))
+    targets = _own_targets(price, request.horizon, subject.own, spread.levels)
     answers = []
     for spec in model_set.members:
         if spec.name in spread.members:
-            target = _own_target(price, request.horizon, subject.own[spec.name], spread.levels)
-            weight, note = float(weights[spec.name]), POOLED if spec.kind == "garch" else None
-            answers.append(MemberAnswer(spec.name, spec.version, weight, target, "ok", note=note))
+            weight, note = weights[spec.name], POOLED if spec.kind == "garch" else None
+            answers.append(MemberAnswer(spec.name, spec.version, weight, targets[spec.name], "ok", note=note))
         elif spec.name in spread.failures:
             reason = spread.failures[spec.name].reason
             answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "failed", reason))
@@ -145,14 +175,25 @@ def member_event(
     surface. The target is the one that the forecast will show for it."""
     if isinstance(outcome, MemberFailure):
         return MemberEvent(spec.name, spec.version, "failed", None, outcome.reason)
-    return MemberEvent(spec.name, spec.version, "ok", _own_target(price, request.horizon, outcome, levels))
+    target = _own_targets(price, request.horizon, {spec.name: outcome}, levels)[spec.name]
+    return MemberEvent(spec.name, spec.version, "ok", target)
 
 
-def _own_target(price: float, horizon: int, surface: Floats, levels: Sequence[float]) -> float:
-    return price * float(np.exp(surface[horizon - 1, levels.index(0.5)]))
+def _own_targets(price: float, horizon: int, own: Mapping[str, Floats], levels: Sequence[float]) -> Mapping[str, float]:
+    """The median of each member's own (n_steps, n_levels) surface, as a price."""
+    middle = levels.index(0.5)
+    medians = np.array([surface[horizon - 1, middle] for surface in own.values()])
+    return dict(zip(own, (price * np.exp(medians)).tolist(), strict=True))
 
 
-def _evidence(request: ForecastRequest, subject: Subject, model_set: ModelSet) -> Evidence:
+def _evidence(request: ForecastRequest, subject: Subject, common: Common) -> Evidence:
+    """What was measured for such a request; the symbol does not matter."""
+    about = subject.instrument.asset_class, subject.spread.members, bool(request.weights)
+    key = "evidence", *about, request.horizon, request.confidence_level
+    return common.once(key, lambda: _measured(request, subject, common.model_set))
+
+
+def _measured(request: ForecastRequest, subject: Subject, model_set: ModelSet) -> Evidence:
     """What was measured for this horizon, kind of asset, level and set of members that answered.
 
     A member that needs ranges is left out of the comparison where only closes were measured; the scope says so.
@@ -216,19 +257,19 @@ def _direction(up: float, evidence: Evidence) -> Literal["bullish", "bearish", "
     return "bullish" if up >= 0.5 else "bearish"
 
 
-def _breakdown(
-    subject: Subject, step: int, evidence: Evidence, model_set: ModelSet, calendar: Calendar
-) -> ConfidenceBreakdown:
+def _breakdown(subject: Subject, as_of: date, step: int, evidence: Evidence, common: Common) -> ConfidenceBreakdown:
     bars, spread = subject.bars, subject.spread
-    own = [surface[step] for surface in subject.own.values()]
+    own = np.array([surface[step] for surface in subject.own.values()])
     window = bars.times[-BARS_NEEDED:]
-    expected = calendar.sessions_between(subject.instrument.calendar, _day(bars, -len(window)), _day(bars, -1))
+    between = subject.instrument.calendar, _day(bars, -len(window)), as_of
+    expected = common.once(("between", *between), lambda: common.calendar.sessions_between(*between))
+    skill = evidence.skill_vs_random_walk, evidence.p_value
     return ConfidenceBreakdown(
         # with each other: the corrected blend would make a correction look like disagreement
         model_agreement=model_agreement(own, np.mean(own, axis=0), spread.levels),
-        historical_skill=historical_skill(evidence.skill_vs_random_walk, evidence.p_value),
+        historical_skill=common.once(("skill", *skill), lambda: historical_skill(*skill)),
         data_quality=data_quality(len(window), expected),
-        regime=regime_typicality(float(spread.regime[0]), model_set.calibration[subject.kind].regime),
+        regime=regime_typicality(float(spread.regime[0]), common.model_set.calibration[subject.kind].regime),
     )
 
 
@@ -263,12 +304,13 @@ def _source_notes(bars: Bars, now: datetime) -> tuple[str, ...]:
 
 
 def _notes(
-    request: ForecastRequest, evidence: Evidence, direction: str, subject: Subject, model_set: ModelSet
+    request: ForecastRequest, evidence: Evidence, direction: str, subject: Subject, common: Common
 ) -> tuple[str, ...]:
     """What a reader must know and might not look for."""
     notes: list[str] = []
     spread = subject.spread
-    if request.models is None and not set(spread.members) & set(model_set.weighted(subject.kind)):
+    weighted = common.once(("weighted", subject.kind), lambda: frozenset(common.model_set.weighted(subject.kind)))
+    if request.models is None and weighted.isdisjoint(spread.members):
         notes.append(f"This is the fallback: no model but {' and '.join(spread.members)} could answer.")
     if not subject.is_corrected:
         notes.append("Not corrected by recent outcomes: a model could not say what it would have forecast.")
@@ -283,20 +325,17 @@ def _notes(
     return tuple(notes)
 
 
-def _forecast_id(request: ForecastRequest, subject: Subject, model_set: ModelSet) -> str:
+def _forecast_id(request: ForecastRequest, subject: Subject, common: Common) -> str:
     """The same inputs give the same forecast and the same name: a hash of all that the answer depends on."""
-    bars, spread = subject.bars, subject.spread
-    parts = [
-        bars.fingerprint,
-        model_set.version,
-        request.horizon,
-        request.confidence_level,
-        list(spread.members),
-        list(spread.failures),
-        spread.weights.tolist(),
-        subject.is_corrected,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    spread = subject.spread
+    series = [subject.bars.fingerprint, common.model_set.version, request.horizon, request.confidence_level]
+    used = common.once(
+        ("used", subject.kind, spread.members, tuple(spread.failures), spread.weights.tobytes()),
+        lambda: json.dumps([list(spread.members), list(spread.failures), spread.weights.tolist()]),
+    )
+    # the JSON of one list, of which a part is kept
+    parts = f"{json.dumps(series)[:-1]}, {used[1:-1]}, {json.dumps(subject.is_corrected)}]"
+    return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
 def _day(bars: Bars, index: int) -> date:

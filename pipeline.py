@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from answer import NEEDS_RANGES, Subject, answer, member_event
+from answer import NEEDS_RANGES, Common, Subject, answer, member_event
 from contracts import (
     Bars,
     Calendar,
@@ -103,6 +103,8 @@ async def _forecast_alike(
     ):
         subjects |= part
 
+    common = Common(model_set, ports.calendar, now)
+
     def outcome(request: ForecastRequest) -> Outcome:
         series = (request.symbol, request.timeframe)
         subject = subjects[series] if series in subjects else bars[series]
@@ -110,7 +112,7 @@ async def _forecast_alike(
             assert isinstance(subject, DeepFinanceError)
             return subject
         try:
-            return answer(request, subject, model_set, ports.calendar, now)
+            return answer(request, subject, common)
         except DeepFinanceError as error:  # no calendar for its exchange or its years
             return error
 

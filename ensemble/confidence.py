@@ -4,6 +4,7 @@ probability of the likelier sign."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -11,7 +12,7 @@ from scipy.special import ndtr, ndtri
 from contracts import Floats
 
 
-def model_agreement(members: Sequence[Floats], blended: Floats, levels: Sequence[float]) -> float | None:
+def model_agreement(members: Sequence[Floats] | Floats, blended: Floats, levels: Sequence[float]) -> float | None:
     """1 - mean distance of the members' quantiles from ``blended``, over its interquartile range, in [0, 1].
 
     ``members`` hold one (n_levels,) array each, ``blended`` is (n_levels,), their average before any correction that
@@ -20,7 +21,7 @@ def model_agreement(members: Sequence[Floats], blended: Floats, levels: Sequence
     if len(members) < 2:
         return None
     width = blended[list(levels).index(0.75)] - blended[list(levels).index(0.25)]
-    distance = np.mean([np.abs(member - blended).mean() for member in members])
+    distance = np.abs(np.asarray(members) - blended).mean(axis=-1).mean()
     return float(np.clip(1.0 - distance / max(width, 1e-12), 0.0, 1.0))
 
 
@@ -40,6 +41,10 @@ def data_quality(bars: int, sessions: int) -> float:
 def regime_typicality(regime: float, reference: Floats) -> float:
     """How usual the current volatility is against its own last year: 1 at the median of the calibration window,
     0 beyond its extremes. Two-sided tail probability of log(current / yearly volatility)."""
-    ranks = np.linspace(0.0, 1.0, len(reference))
-    rank = float(np.interp(regime, reference, ranks, left=0.0, right=1.0))
+    rank = float(np.interp(regime, reference, _ranks(len(reference)), left=0.0, right=1.0))
     return 2.0 * min(rank, 1.0 - rank)
+
+
+@cache
+def _ranks(count: int) -> Floats:
+    return np.linspace(0.0, 1.0, count)

@@ -47,6 +47,15 @@ def at_level(quantiles: Floats, levels: Sequence[float], level: float) -> Floats
     return result
 
 
+def at_levels(quantiles: Floats, levels: tuple[float, ...], wanted: tuple[float, ...]) -> Floats:
+    """The same for several levels: (..., n_levels) -> (..., n_wanted)."""
+    if not levels[0] <= min(wanted) <= max(wanted) <= levels[-1]:
+        raise ValueError(f"one of the levels {wanted} is outside {levels[0]} to {levels[-1]}")
+    upper, share = _level_positions(levels, wanted)
+    result: Floats = quantiles[..., upper - 1] * (1.0 - share) + quantiles[..., upper] * share
+    return result
+
+
 def probability_below(quantiles: Floats, levels: Sequence[float], value: Floats | float) -> Floats:
     """P(return <= value): the inverse of ``at_level``; (..., n_levels) and (...,) -> (...,).
 
@@ -84,6 +93,13 @@ def _level_position(levels: tuple[float, ...], level: float) -> tuple[int, float
     scores, score = ndtri(np.asarray(levels)), ndtri(level)
     upper = int(np.clip(np.searchsorted(scores, score), 1, len(levels) - 1))
     return upper, (score - scores[upper - 1]) / (scores[upper] - scores[upper - 1])
+
+
+@lru_cache(maxsize=256)
+def _level_positions(levels: tuple[float, ...], wanted: tuple[float, ...]) -> tuple[Ints, Floats]:
+    """The same for several levels: (n_wanted,) each."""
+    upper, share = zip(*(_level_position(levels, level) for level in wanted), strict=True)
+    return np.array(upper), np.array(share)
 
 
 def _spaced(spread: Floats, middle: int) -> Floats:

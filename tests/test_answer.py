@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from answer import Subject, answer, tail_level
+from answer import Common, Subject, answer, tail_level
 from contracts import AssetClass, BarIssue, ForecastRequest, Instrument, kind_of
 from ensemble.distribution import MemberFailure, distribution, each_alone
 from ensemble.surface import at_level
@@ -39,7 +39,7 @@ def subject(model_set, mean=0.0, failed=(), instrument=AAPL, bars=BARS):
 def answered(horizon=5, model_set=None, level=0.9, **parts):
     used = model_set or uncalibrated_set()
     request = ForecastRequest("AAPL", horizon, confidence_level=level)
-    return answer(request, subject(used, **parts), used, Weekdays(), NOW)
+    return answer(request, subject(used, **parts), Common(used, Weekdays(), NOW))
 
 
 def measured(horizon=5, **changes):
@@ -152,7 +152,7 @@ def test_data_are_stale_once_a_session_closed_after_the_last_bar():
     last = BARS.times[-1].item()  # a Friday
     for days, stale in ((0, False), (2, False), (3, True)):
         now = datetime(last.year, last.month, last.day, 23, tzinfo=UTC) + timedelta(days=days)
-        assert answer(request, subject(used), used, Weekdays(), now).data.stale is stale
+        assert answer(request, subject(used), Common(used, Weekdays(), now)).data.stale is stale
 
 
 def test_a_probability_of_one_half_is_the_least_confident():
