@@ -30,12 +30,13 @@ from runners.lstm_runner import LstmRunner
 from runners.store import declared_model_set, serve_version
 from runners.transformer_runner import TransformerRunner
 from runners.xgboost_runner import XgboostRunner
-from settings import load_settings, model_set_folder, runner_layout, service_options
+from settings import load_settings, model_set_folder, runner_layout, runner_urls, service_options
 
 log = logging.getLogger("deepfinance.service")
 
 MODEL_SET = declared_model_set(model_set_folder())
 LAYOUT = chosen_layout(runner_layout(), cores_at_hand())
+RUNNER_URLS = runner_urls()
 
 SERVICE_OPTIONS: dict[str, Any] = {
     **service_options("DeepFinance"),
@@ -71,12 +72,13 @@ class DeepFinance:
 
     model_set = MODEL_SET
     layout = LAYOUT
+    runner_urls = RUNNER_URLS  # JSON goes there; runners on this machine are started here and get pickles in a socket
     if layout.name == "per_model":
-        xgboost = bentoml.depends(XgboostRunner)
-        lstm = bentoml.depends(LstmRunner)
-        transformer = bentoml.depends(TransformerRunner)
+        xgboost = bentoml.depends(XgboostRunner, url=RUNNER_URLS.get("xgboost"))
+        lstm = bentoml.depends(LstmRunner, url=RUNNER_URLS.get("lstm"))
+        transformer = bentoml.depends(TransformerRunner, url=RUNNER_URLS.get("transformer"))
     elif layout.name == "combined":
-        combined = bentoml.depends(CombinedRunner)
+        combined = bentoml.depends(CombinedRunner, url=RUNNER_URLS.get("combined"))
 
     def __init__(self) -> None:
         settings = load_settings()

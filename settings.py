@@ -28,6 +28,7 @@ SECTION = "deepfinance"
 SERVICES = ("DeepFinance", "XgboostRunner", "LstmRunner", "TransformerRunner", "CombinedRunner")
 SECRETS = ("ml_service_api_key", "redis_url", "database_url", "finnhub_api_key", "alpha_vantage_api_key")
 PROVIDERS = ("yahoo", "finnhub", "alpha_vantage", "binance", "files", "bundled")
+RUNNERS = ("xgboost", "lstm", "transformer", "combined")
 NEEDS_KEY = {"finnhub": "finnhub_api_key", "alpha_vantage": "alpha_vantage_api_key"}
 
 
@@ -75,6 +76,15 @@ def _address(text: str) -> str:
     _provider(name)
     if not re.fullmatch(r"https?://[^/\s@]+(/[^\s@]*)?", url):
         raise ValueError(f"expected {name}= and the address of a mirror, such as {name}=https://mirror.example.com")
+    return text
+
+
+def _runner_address(text: str) -> str:
+    name, _, url = text.partition("=")
+    if name not in RUNNERS or not re.fullmatch(r"https?://[^/\s@]+/?", url):
+        raise ValueError(
+            f"expected {', '.join(RUNNERS)}, each with its address, such as lstm=http://lstm.internal:3000"
+        )
     return text
 
 
@@ -132,6 +142,9 @@ class Settings(BaseSettings):
     traces_sample: float = Field(
         1.0, ge=0, le=1, allow_inf_nan=False, description="the share of requests that is traced, from 0 to 1"
     )
+    runner_urls: Annotated[
+        tuple[Annotated[str, AfterValidator(_runner_address)], ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = Field((), description="runners that are served elsewhere, such as lstm=http://lstm.internal:3000")
     runner_timeout: float = Field(
         3.0,
         gt=0,
@@ -164,6 +177,10 @@ class Settings(BaseSettings):
             raise ValueError(f"ML_SERVICE_API_KEY: {error}") from None
         if self.traces == "otlp" and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
             raise ValueError("TRACES=otlp needs the packages of requirements/tracing.txt")
+        if self.runner_urls and self.runner_layout not in ("per_model", "combined"):
+            raise ValueError(f"RUNNER_URLS names runners, and RUNNER_LAYOUT={self.runner_layout} has none of its own")
+        if any((name == "combined") != (self.runner_layout == "combined") for name in runner_urls()):
+            raise ValueError("RUNNER_URLS: combined= goes with RUNNER_LAYOUT=combined, the others with per_model")
         if "files" in self.data_providers and self.data_dir is None:
             raise ValueError("DATA_PROVIDERS names files, which needs DATA_DIR, the folder with the price files")
         for provider, key in NEEDS_KEY.items():
@@ -268,6 +285,16 @@ def traces_are_sent() -> bool:
         return (os.environ.get("TRACES") or _configuration(SECTION).get("traces")) == "otlp"
     except ConfigurationError:
         return False
+
+
+def runner_urls() -> dict[str, str]:
+    """Addresses of runners that are served elsewhere, as early as ``runner_layout``; what is malformed is left out."""
+    try:
+        said = os.environ.get("RUNNER_URLS") or _configuration(SECTION).get("runner_urls") or ()
+    except ConfigurationError:
+        return {}
+    pairs = (str(text).partition("=") for text in _comma_separated(said))
+    return {name: url.rstrip("/") for name, _, url in pairs if name in RUNNERS}
 
 
 def model_set_folder() -> Path:

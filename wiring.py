@@ -28,7 +28,7 @@ from pipeline import Ports
 from portfolio_desk import PortfolioDesk
 from risk_desk import ForecastQuantiles, RiskDesk
 from runners.coalesce import Limits
-from runners.hosts import services_of
+from runners.hosts import processes_of, services_of
 from runners.loaded import load_set
 from runners.reload import Reloader
 from settings import Settings, model_set_folder
@@ -57,7 +57,7 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
         history,
         probes={"cache": partial(_cache_health, shared), "database": history.health},
         sets=Reloader(service, model_set_folder(), limits, parts.runner),
-        processes=services_of(service),
+        processes=processes_of(service),
         metrics=ForecastMetrics(BentoMLContainer.metrics_client.get()),
         layout=service.layout,
         latest=lambda symbol, timeframe: getattr(chain.latest(symbol, timeframe), "price", None),

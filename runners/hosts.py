@@ -122,6 +122,12 @@ def services_of(service: Any) -> dict[str, tuple[str, ...]]:
     return served
 
 
+def processes_of(service: Any) -> dict[str, tuple[str, ...]]:
+    """Those of them that are processes of this machine, which can be watched."""
+    elsewhere = {getattr(type(service), name).on.name for name in service.runner_urls if hasattr(type(service), name)}
+    return {process: members for process, members in services_of(service).items() if process not in elsewhere}
+
+
 def _remote(service: Any, runner: str, method: str, version: str) -> Call:
     """A call to a runner, looked up late: its proxy connects after the service is built."""
     return lambda rows: getattr(getattr(service, runner).to_async, method)(stamped(rows, version))

@@ -6,7 +6,7 @@ import pytest
 
 import settings
 from errors import ConfigurationError
-from settings import Settings, load_settings, model_set_folder, service_options
+from settings import Settings, load_settings, model_set_folder, runner_urls, service_options
 
 SECRET = "hunter2-hunter2"
 ADDRESSES = {"REDIS_URL": f"redis://user:{SECRET}@cache:6379", "DATABASE_URL": f"postgresql://user:{SECRET}@db/name"}
@@ -75,6 +75,9 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("PREDICTION_CACHE_TTL", "nan", r"PREDICTION_CACHE_TTL: expected seconds"),
         ("RATE_LIMIT", "100", r"RATE_LIMIT: expected requests per second.*, got '100'"),
         ("RUNNER_LAYOUT", "sharded", r"RUNNER_LAYOUT: expected auto, per_model, combined or embedded, got 'sharded'"),
+        ("RUNNER_URLS", "lstm", r"RUNNER_URLS: expected xgboost, lstm, .*, each with its address"),
+        ("RUNNER_URLS", "garch=http://a:1", r"RUNNER_URLS: expected xgboost, lstm,"),
+        ("RUNNER_URLS", "combined=http://a:1", r"RUNNER_URLS: combined= goes with RUNNER_LAYOUT=combined"),
         ("RUNNER_TIMEOUT", "0", r"RUNNER_TIMEOUT: expected seconds"),
         ("FRONTEND_ORIGIN", "example.com", r"FRONTEND_ORIGIN: expected one origin"),
         ("FRONTEND_ORIGIN", "https://a.example/path", r"FRONTEND_ORIGIN: expected one origin"),
@@ -153,6 +156,15 @@ def test_files_come_first_where_there_is_a_folder_of_them(tmp_path: Path, monkey
     monkeypatch.setenv("DATA_PROVIDERS", "bundled")
     assert load_settings().providers == ("bundled",)
     assert "DATA_PROVIDERS does not name files" in load_settings().warnings[0]
+
+
+def test_runners_can_be_elsewhere(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RUNNER_URLS", "lstm=http://10.0.0.1:3000/, xgboost=http://xgboost:3000")
+    assert runner_urls() == {"lstm": "http://10.0.0.1:3000", "xgboost": "http://xgboost:3000"}
+    load_settings()
+    monkeypatch.setenv("RUNNER_LAYOUT", "embedded")
+    with pytest.raises(ConfigurationError, match="RUNNER_LAYOUT=embedded has none"):
+        load_settings()
 
 
 def test_settings_cannot_be_changed():

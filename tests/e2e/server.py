@@ -80,7 +80,9 @@ def running(target: str, home: Path, *, cwd: Path = ROOT, port: int | None = Non
 
 
 @contextmanager
-def serving(command: Sequence[str], port: int, home: Path, cwd: Path, env: dict[str, str]) -> Iterator[Server]:
+def serving(
+    command: Sequence[str], port: int, home: Path, cwd: Path, env: dict[str, str], host: str = "127.0.0.1"
+) -> Iterator[Server]:
     """``command`` until it answers on ``port``, and until the end of the block."""
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
@@ -88,7 +90,7 @@ def serving(command: Sequence[str], port: int, home: Path, cwd: Path, env: dict[
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://{host}:{port}"
         wait_until_ready(url, process, log)
         yield Server(url, psutil.Process(process.pid), time.monotonic() - started, log, process)
     finally:
