@@ -58,7 +58,9 @@ def test_nobody_notices_but_by_the_version(own_server: Server, published: Path, 
         assert _by_model(answer) == pytest.approx(expected, rel=1e-6)
     own_server.runner("LstmRunner").kill()
     assert _when_back(own_server)["models_version"] == NEW
-    assert _targets(own_server) == (NEW, pytest.approx(afterwards[1], rel=1e-6))
+    version, targets = _targets(own_server)
+    assert version == NEW
+    assert targets == pytest.approx(afterwards[1], rel=1e-6)
 
 
 def test_a_bad_set_is_refused_with_the_reason_and_the_old_one_stays(own_server: Server, published: Path):
@@ -93,15 +95,24 @@ def _damaged(folder: Path) -> None:
     (folder / "lstm.onnx").write_bytes(b"something else")
 
 
+def _cut_short(folder: Path) -> None:
+    (folder / "manifest.json").write_text("{")
+
+
+def _incomplete(folder: Path) -> None:
+    _manifest_with()(folder)
+    (folder / "lstm.onnx").unlink()
+
+
 SPOILED: list[tuple[Callable[[Path], None], str]] = [
     (_manifest_with(features={"fingerprint": "sha256:0"}), "trained on other features"),
     (_manifest_with(timeframe="1h"), "forecasts 1h bars"),
     (_manifest_with(members=[]), "weights of shape"),
     (_manifest_with(models_version="Not A Version"), "cannot name a stored model"),
     (_manifest_with(grid={}), "lacks 'horizons'"),
-    (lambda folder: (folder / "manifest.json").write_text("{"), "is not JSON"),
+    (_cut_short, "is not JSON"),
     (_damaged, "lstm.onnx was changed after it was published"),
-    (lambda folder: [_manifest_with()(folder), (folder / "lstm.onnx").unlink()][0], "lacks lstm.onnx"),
+    (_incomplete, "lacks lstm.onnx"),
 ]
 
 

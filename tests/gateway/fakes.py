@@ -17,11 +17,13 @@ from contracts import (
     ForecastRequest,
     Instrument,
     MemberAnswer,
+    MemberEvent,
     PathStep,
+    Timeframe,
 )
 from errors import DeepFinanceError, ErrorDetail, UnknownSymbol
 from gateway.answers import Answer, answer_of
-from gateway.backend import Catalogue
+from gateway.backend import Catalogue, SeriesState
 from gateway.examples import SCOREBOARD
 from gateway.operations_examples import MODELS_STATUS, RELOAD, WARMUP
 from gateway.operations_reports import ModelsStatusReport, ReloadReport, WarmupReport
@@ -148,6 +150,17 @@ class FakeBackend:
 
     async def health(self) -> HealthFacts:
         return self.facts
+
+    async def predict_watched(self, request: ForecastRequest, told: Callable[[MemberEvent], None]) -> Answer:
+        for name in request.models or MODELS:
+            told(MemberEvent(name, "1", "ok", 100.25))
+        (answer,) = await self.predict([request])
+        if isinstance(answer, DeepFinanceError):
+            raise answer
+        return answer
+
+    async def series_state(self, symbol: str, timeframe: Timeframe) -> SeriesState:
+        return SeriesState("sha256:00", "1")
 
     def warmup(self) -> WarmupReport:
         return WarmupReport.model_validate(WARMUP)

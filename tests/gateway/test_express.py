@@ -57,11 +57,11 @@ class Client:
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
         self._registry = registry
 
-    def Counter(self, *args: Any, **more: Any) -> Any:  # noqa: N802
-        return prometheus_client.Counter(*args, registry=self._registry, **more)
+    def Counter(self, name: str, about: str, **more: Any) -> Any:  # noqa: N802
+        return prometheus_client.Counter(name, about, registry=self._registry, **more)
 
-    def Gauge(self, *args: Any, multiprocess_mode: str = "all", **more: Any) -> Any:  # noqa: N802
-        return prometheus_client.Gauge(*args, registry=self._registry, **more)
+    def Gauge(self, name: str, about: str, multiprocess_mode: str = "all", **more: Any) -> Any:  # noqa: N802
+        return prometheus_client.Gauge(name, about, registry=self._registry, **more)
 
     def Histogram(self, name: str, about: str, **more: Any) -> Any:  # noqa: N802
         return prometheus_client.Histogram(name, about, registry=self._registry, **more)

@@ -156,8 +156,8 @@ def test_the_documentation_shows_keys_that_can_be_read():
     text = (Path(__file__).parents[2] / "docs" / "keys-and-limits.md").read_text()
     examples = re.findall(r'ML_SERVICE_API_KEY="?([^"\n`]+)', text)
     desk, ops = parse_keys(examples[-1].split(","))
-    assert (desk.name, desk.scopes, desk.limit) == ("desk", {"read", "predict"}, Limit(1000, 60))
-    assert (ops.name, ops.scopes) == ("ops", {"admin"})
+    assert (desk.name, desk.scopes, desk.limit) == ("desk", frozenset({"read", "predict"}), Limit(1000, 60))
+    assert (ops.name, ops.scopes) == ("ops", frozenset({"admin"}))
     for path in SCOPE_OF_PATH:
         assert path.removeprefix("/api/v1") in text
 

@@ -151,7 +151,7 @@ async def test_a_member_is_sent_before_the_forecast_is_made(app: Any, live: Live
     scope = {"type": "http", "method": "POST", "path": "/predict/stream", "headers": headers, "query_string": b""}
     task = asyncio.create_task(app(scope, receive, send))
     async with asyncio.timeout(5):
-        while b"".join(sent).count(b"event: member") < len(MODELS):
+        while b"".join(sent).count(b"event: member") < len(MODELS):  # noqa: ASYNC110 - another's list is watched
             await asyncio.sleep(0.001)
     assert b"event: forecast" not in b"".join(sent)
     live.gate.set()

@@ -33,7 +33,12 @@ async def test_nothing_is_computed_on_the_event_loop(model_set: Path, monkeypatc
     members = EmbeddedMembers(model_set)
     where: list[int] = []
     member = members.load("lstm")
-    monkeypatch.setattr(member, "predict", lambda rows: where.append(threading.get_ident()) or rows)
+
+    def noted(rows: Any) -> Any:
+        where.append(threading.get_ident())
+        return rows
+
+    monkeypatch.setattr(member, "predict", noted)
     await asyncio.gather(*(members.send([("lstm", tiny.rows_for("lstm", 1))]) for _ in range(4)))
     assert threading.get_ident() not in where
     assert len(where) == 4
