@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import bentoml._internal.utils.circus as supervision
-from circus.util import tornado_sleep  # type: ignore[import-untyped]
-from circus.watcher import Watcher  # type: ignore[import-untyped]
+from circus.util import tornado_sleep
+from circus.watcher import Watcher
 from tornado import gen
 
 from runners.stopping import STOP_RUNNER, SUPERVISOR
