@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 
 from contracts import ForecastRequest, MarketData
 from errors import DeepFinanceError
@@ -25,10 +26,11 @@ SERIES_KNOWN = 8192
 
 @dataclass(slots=True)
 class _Place:
-    """A request that waits for its outcome."""
+    """A request that waits for its outcome, and the context it was made in."""
 
     request: ForecastRequest
     outcome: asyncio.Future[Outcome]
+    context: Context = field(default_factory=copy_context)
 
 
 class Gathering:
@@ -82,7 +84,8 @@ class Gathering:
         while self._waiting and len(self._passes) < self._at_once:
             taken = [self._waiting.popleft() for _ in range(min(self._rows, len(self._waiting)))]
             if wanted := [place for place in taken if not place.outcome.done()]:
-                task = asyncio.get_running_loop().create_task(self._pass(wanted))
+                # as the first of them, not as whoever happens to start it: what is logged names a request
+                task = asyncio.get_running_loop().create_task(self._pass(wanted), context=wanted[0].context)
                 self._passes.add(task)
                 task.add_done_callback(self._finished)
 

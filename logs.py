@@ -1,5 +1,5 @@
-"""One line of JSON per event of ours on standard error. BentoML's and uvicorn's own few lines stay as they are, but
-for secrets: whoever writes a line, no key and no password of ours is in it, nor a key that a caller has put into an
+"""One line of JSON per event: ours on standard error, and in the same shape those of BentoML and uvicorn, wherever
+they write to. Whoever writes a line, no key and no password of ours is in it, nor a key that a caller has put into an
 address.
 """
 
@@ -8,29 +8,40 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from urllib.parse import quote, quote_plus
 
 import orjson
 
+ACCESS = "deepfinance.access"
+"""Its messages are JSON objects already, with the request's id in them."""
+
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object; a message that is one already, as the access log's, is passed through."""
+    """A record as one JSON object. ``request_id`` names the request that is being answered, "" outside of one."""
+
+    def __init__(self, request_id: Callable[[], str] = str) -> None:
+        super().__init__()
+        self._request_id = request_id
 
     def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
-        if message.startswith("{"):
-            return message
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": message,
         }
+        message = record.getMessage()
+        if record.name == ACCESS:
+            return f"{orjson.dumps(line).decode()[:-1]},{message[1:]}"
+        line["event"] = message
+        if request_id := self._request_id():
+            line["request_id"] = request_id
+        if component := getattr(record, "component", None):  # BentoML's lines: which of its processes
+            line["component"] = str(component).strip("[]")
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line).decode()
+        return orjson.dumps(line, default=str).decode()
 
 
 MASK = "***"
@@ -66,22 +77,30 @@ def is_not_a_probe(record: logging.LogRecord) -> bool:
     return '"path":"/readyz"' not in message and '"path":"/livez"' not in message
 
 
-def configure_logging(debug: bool = False, secrets: Iterable[str] = ()) -> None:
-    """Give ``deepfinance`` loggers a handler of their own, and let no handler of anyone write a secret."""
+def configure_logging(debug: bool = False, secrets: Iterable[str] = (), request_id: Callable[[], str] = str) -> None:
+    """Give ``deepfinance`` loggers a handler of their own, have JSON written by whoever writes to standard output or
+    error, and let no handler of anyone write a secret."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
     logger = logging.getLogger("deepfinance")
     logger.handlers = [handler]
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
     logger.propagate = False
-    logging.getLogger("deepfinance.access").addFilter(is_not_a_probe)
-    secrets = tuple(secrets)
+    logging.getLogger(ACCESS).addFilter(is_not_a_probe)
+    lines, secrets = JsonLines(request_id), tuple(secrets)
     for found in _handlers():
-        inner = found.formatter or logging.Formatter()
-        found.setFormatter(Masked(inner.inner if isinstance(inner, Masked) else inner, secrets))
+        found.setFormatter(Masked(lines if _is_shown(found) else _unmasked(found), secrets))
 
 
 def _handlers() -> set[logging.Handler]:
     """Every handler of this process."""
     loggers = [it for it in logging.root.manager.loggerDict.values() if isinstance(it, logging.Logger)]
     return {handler for logger in (logging.root, *loggers) for handler in logger.handlers}
+
+
+def _is_shown(handler: logging.Handler) -> bool:
+    return isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stdout, sys.stderr)
+
+
+def _unmasked(handler: logging.Handler) -> logging.Formatter:
+    formatter = handler.formatter or logging.Formatter()
+    return formatter.inner if isinstance(formatter, Masked) else formatter

@@ -15,6 +15,7 @@ from bentoml.exceptions import BentoMLConfigException
 from starlette.responses import Response
 
 from errors import ConfigurationError
+from gateway import request_id
 from gateway.draining import DRAINING
 from gateway.factory import gateway_service
 from gateway.hot import hot_answers
@@ -82,7 +83,7 @@ class DeepFinance:
 
     def __init__(self) -> None:
         settings = load_settings()
-        configure_logging(settings.debug, settings.secrets)
+        configure_logging(settings.debug, settings.secrets, request_id.current)
         log.info("runner layout %s: %s", LAYOUT.name, LAYOUT.reason)
         from wiring import build_backend  # the gateway alone needs it
 
@@ -106,6 +107,7 @@ class DeepFinance:
             verify_servable(folder)
         except ConfigurationError as error:
             raise BentoMLConfigException(error.message) from None
+        configure_logging(settings.debug, settings.secrets)
         from runners.supervisor import supervise_in_order  # the supervisor alone needs it
 
         supervise_in_order()

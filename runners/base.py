@@ -13,6 +13,7 @@ from bentoml.validators import DType
 
 from runners.dispatcher import cap_learned_wait
 from runners.hosted import HostedSets
+from runners.served import RunnerService
 from runners.stopping import leave_stopping_to_supervisor
 from runners.store import declared_model_set
 from settings import model_set_folder, service_options, traces_are_sent
@@ -32,12 +33,15 @@ cap_learned_wait()
 
 def runner_options(service: str) -> dict[str, Any]:
     """What ``@bentoml.service`` needs to know about a runner."""
-    options = {**service_options(service), **_ALWAYS}
-    if traces_are_sent():
-        from runners.tracing import TracedService  # for those who want it
+    return {**service_options(service), **_ALWAYS, "service_class": _service_class()}
 
-        options["service_class"] = TracedService
-    return options
+
+def _service_class() -> type[RunnerService]:
+    if not traces_are_sent():
+        return RunnerService
+    from runners.tracing import TracedService  # for those who want it
+
+    return TracedService
 
 
 def batched(method: Callable[..., Any]) -> Any:

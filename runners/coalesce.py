@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -100,6 +101,7 @@ class _Order:
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self.answer: Floats = np.empty(shape)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.context = copy_context()
         self._missing = shape[0]
 
     def deliver(self, position: int, quantiles: Floats) -> None:
@@ -241,7 +243,9 @@ class CoalescingRunner:
 
     def _start_calls(self) -> None:
         while len(self._tasks) < self._limits.calls_in_flight and (batch := self._next_batch()):
-            task = asyncio.get_running_loop().create_task(self._run(batch))
+            # as the first who asked, not as whoever happens to start it: what is logged names a request
+            context = batch[0].takers[0][0].context.copy()
+            task = asyncio.get_running_loop().create_task(self._run(batch), context=context)
             self._tasks.add(task)
             task.add_done_callback(self._finished)
             self._observer.queued(self.queued_rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from _bentoml_sdk import Service
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts import Floats, Floats32
 from runners.coalesce import CoalescingRunner, _Row
+from runners.served import RunnerService
 from tracing import TRACER, sending_the_rest, shared_step, start_tracing
 
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -72,8 +72,8 @@ class InProcessTracedRunner(TracedRunner):
     remote = False
 
 
-class TracedService(Service):  # type: ignore[misc]
-    """A BentoML service whose calls are spans of the traces that they come from; it begins none itself."""
+class TracedService(RunnerService):
+    """A runner whose calls are spans of the traces that they come from; it begins none itself."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         start_tracing(self.name, 0.0)

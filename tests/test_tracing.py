@@ -208,7 +208,7 @@ def test_off_nothing_of_it_is_loaded_and_nothing_stands_in_the_way(tmp_path: Pat
         """,
         BENTOML_HOME=str(tmp_path),
     )
-    assert said.split("\n")[:5] == ["Express Service", "True", "[]", "[]", "[]"]
+    assert said.split("\n")[:5] == ["Express RunnerService", "True", "[]", "[]", "[]"]
 
 
 def test_on_it_stands_in_front_of_gateway_and_runners(tmp_path: Path):
