@@ -21,6 +21,9 @@ from market.vendor import Vendor
 
 T = TypeVar("T")
 
+LOOK_EVERY = 1.0
+"""Seconds between looks whether a price file has changed."""
+
 ADDRESSES: Mapping[str, str] = {
     "yahoo": yahoo.BASE_URL,
     "finnhub": finnhub.BASE_URL,
@@ -61,7 +64,7 @@ def build_sources(
         if name == "bundled":
             return BundledSource()
         if name == "files":
-            return FilesSource(_needed(data_dir, name))
+            return FilesSource(_needed(data_dir, name), look_every=LOOK_EVERY)
         if name not in ADDRESSES:
             raise ValueError(f"there is no data source {name!r}")
         transport: Transport = BrowserTransport() if name == "yahoo" else pooled

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 from contracts import Bars, Instrument, Timeframe
 from errors import SourceUnavailable, UnknownSymbol
@@ -24,14 +25,17 @@ class FilesSource:
 
     Columns ``date,open,high,low,close,adj_close,volume`` in any case and order; all but date and close are
     optional, others are ignored. Daily dates are ``YYYY-MM-DD``, hourly ones ISO 8601 with an offset. A new
-    or changed file is seen at the next request. A link that leads out of the directory is not followed.
+    file is seen at the next request, a changed one at the next after ``look_every`` seconds: a look takes a thread's
+    turn, which under load costs more than a forecast. A link that leads out of the directory is not followed.
     """
 
     name = "files"
 
-    def __init__(self, directory: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, directory: Path, *, clock: Callable[[], datetime] = utc_now, look_every: float = 0.0) -> None:
         self._directory = directory
         self._clock = clock
+        self._look_every = look_every
+        self._looked: dict[tuple[str, Timeframe], tuple[float, Hashable]] = {}
 
     def symbols(self) -> Sequence[str]:
         """Symbols with a daily file, sorted; raises SourceUnavailable when the directory cannot be read."""
@@ -52,7 +56,13 @@ class FilesSource:
 
     async def version(self, symbol: str, timeframe: Timeframe) -> Hashable:
         """File name, modification time in ns and size."""
-        return await asyncio.to_thread(self._version, symbol, timeframe)
+        looked_at, version = self._looked.get((symbol, timeframe), (0.0, None))
+        if monotonic() - looked_at < self._look_every:
+            return version
+        self._looked.pop((symbol, timeframe), None)  # where it has gone, nothing stays of it
+        version = await asyncio.to_thread(self._version, symbol, timeframe)
+        self._looked[symbol, timeframe] = monotonic(), version
+        return version
 
     async def bars(self, symbol: str, timeframe: Timeframe) -> Bars:
         return await asyncio.to_thread(self._read, symbol, timeframe)

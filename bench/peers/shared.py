@@ -21,6 +21,7 @@ from gateway.convert import to_request
 from gateway.responses import error_body, problem_of
 from gateway.schemas import PredictRequest
 from inputs import InputMemory
+from market.build import LOOK_EVERY
 from market.calendars import ExchangeCalendars
 from market.chain import SourceChain
 from market.files import FilesSource
@@ -53,7 +54,7 @@ def plain_ports() -> Ports:
     """Prices from the folder that DATA_DIR names, each read once."""
     calendar = ExchangeCalendars()
     calendar.warm_up()
-    market = SourceChain([FilesSource(Path(os.environ["DATA_DIR"]))])
+    market = SourceChain([FilesSource(Path(os.environ["DATA_DIR"]), look_every=LOOK_EVERY)])
     return Ports(market, calendar, {spec.name: DirectRunner(spec) for spec in MODELS.members})
 
 

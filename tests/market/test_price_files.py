@@ -266,6 +266,21 @@ async def test_the_version_follows_time_and_size_of_the_file(tmp_path):
     assert len({first, longer, await files.version("AAPL", "1d")}) == 3
 
 
+async def test_a_change_is_seen_at_the_next_look(tmp_path):
+    files = FilesSource(tmp_path, look_every=0.05)
+    write_csv(tmp_path, "AAPL.csv")
+    first = await files.version("AAPL", "1d")
+    write_csv(tmp_path, "AAPL.csv", [*ROWS, "2020-01-06,10,11,9,10,5,1"])
+    assert await files.version("AAPL", "1d") == first
+    await asyncio.sleep(0.06)
+    assert await files.version("AAPL", "1d") != first
+    (tmp_path / "AAPL.csv").unlink()
+    await asyncio.sleep(0.06)
+    for _ in range(2):
+        with pytest.raises(UnknownSymbol):
+            await files.version("AAPL", "1d")
+
+
 async def test_a_directory_that_has_gone_is_a_source_that_cannot_answer(tmp_path):
     gone = source(tmp_path / "gone")
     for ask in (gone.bars, gone.version):
