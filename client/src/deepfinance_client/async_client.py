@@ -119,7 +119,7 @@ class AsyncClient:
         asked = [request_of(it) for it in requests]
         found: dict[int, BatchResult] = {}
 
-        def keep(chunk: Chunk, results: Sequence[BatchResult]) -> None:
+        async def keep(chunk: Chunk, results: Sequence[BatchResult]) -> None:
             found.update(enumerate(results, chunk.start))
 
         async def ask(requests: Requests) -> Sequence[BatchResult]:

@@ -92,7 +92,7 @@ class Bulk(Generic[Result]):
     def __init__(
         self,
         ask: Callable[[Requests], Awaitable[Sequence[Result]]],
-        answered: Callable[[Chunk, Sequence[Result]], None],
+        answered: Callable[[Chunk, Sequence[Result]], Awaitable[None]],
         retries: Retries,
         parallel: int,
     ) -> None:
@@ -113,7 +113,7 @@ class Bulk(Generic[Result]):
 
     async def _work(self, waiting: Iterator[Chunk]) -> None:
         for chunk in waiting:
-            self._answered(chunk, await self._results(chunk.requests))
+            await self._answered(chunk, await self._results(chunk.requests))
 
     async def _results(self, requests: Requests) -> list[Result]:
         found: dict[int, Result] = {}

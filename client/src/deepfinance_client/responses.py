@@ -644,7 +644,8 @@ class MemberReport(Body):
     training_window: tuple[datetime.date, datetime.date] | None
     """First and last bar it learned from."""
     scores: dict[str, Any]
-    """Out-of-sample scores, as measured when it was published."""
+    """By kind of series and window: skill against EWMA of the model alone, and what it adds to the ensemble with
+    its t, at each horizon, as measured when it was published; fractions."""
 
 
 class ModelsReport(Body):

@@ -178,7 +178,7 @@ def _summary(outcome: Outcome, out: Path) -> str:
     named = ", ".join(f"{code} {count}" for code, count in sorted(outcome.errors.items()))
     errors = f", {failed} errors ({named})" if failed else ""
     resumed = f"; {outcome.resumed} of them from before" if outcome.resumed else ""
-    return f"{out}: {outcome.rows} rows, {outcome.rows - failed} forecasts{errors}{resumed}"
+    return f"{out}: {outcome.rows} rows, {outcome.rows - failed} forecasts{errors}{resumed}; {outcome.seconds:.1f} s"
 
 
 def _print(answer: Body, shown: RenderableType, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -46,9 +47,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``errors`` by code; ``resumed`` rows had been answered before."""
+    """``errors`` by code; ``resumed`` rows had been answered before, the others took ``seconds``."""
 
     rows: int
+    seconds: float
     resumed: int
     errors: Counter[str]
 
@@ -58,6 +60,7 @@ class Run:
 
     def __init__(self, work: Work, target: Target, progress: Callable[[int, int], None]) -> None:
         self._work, self._target, self._progress = work, target, progress
+        self._one_writes = asyncio.Lock()
         target.check()
         self.journal = Journal(target.journal, work.name, target.restart)
 
@@ -68,11 +71,13 @@ class Run:
         with self.journal as journal:
             resumed = journal.answered
             self._progress(resumed, journal.refused)
+            began = time.monotonic()
             asyncio.run(self._ask(client, parallel, size))
+            seconds = time.monotonic() - began
             errors = Counter[str]()
             write_table(self._target.path, self._work.kinds, self._written(errors))
             journal.remove()
-            return Outcome(len(self._work.requests), resumed, errors)
+            return Outcome(len(self._work.requests), seconds, resumed, errors)
 
     async def _ask(self, client: Callable[[], AsyncClient], parallel: int, size: int) -> None:
         async with client() as service:
@@ -87,9 +92,10 @@ class Run:
             for start in range(missing.start, missing.stop, size):
                 yield Chunk(start, self._work.requests[start : min(start + size, missing.stop)])
 
-    def _answered(self, chunk: Chunk, results: Sequence[SlimResult | BatchError]) -> None:
-        pairs = zip(chunk.requests, results, strict=True)
-        self.journal.append(chunk.start, [row_of(request, result) for request, result in pairs])
+    async def _answered(self, chunk: Chunk, results: Sequence[SlimResult | BatchError]) -> None:
+        rows = [row_of(request, result) for request, result in zip(chunk.requests, results, strict=True)]
+        async with self._one_writes:
+            await asyncio.to_thread(self.journal.append, chunk.start, rows)  # the disk takes its time
         self._progress(self.journal.answered, self.journal.refused)
 
     def _written(self, errors: Counter[str]) -> Iterator[list[Any]]:

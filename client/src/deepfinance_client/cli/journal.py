@@ -7,7 +7,6 @@ before its rows count as answered. What a kill or a power cut left unfinished at
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import sys
 import zlib
@@ -15,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from pydantic_core import from_json, to_json
 
 from deepfinance_client.cli.wrong import WrongInput
 from deepfinance_client.columns import COLUMNS
@@ -115,7 +116,7 @@ class Journal:
     def _write(self, content: Mapping[str, Any]) -> int:
         """Append a line, and where it begins."""
         place = self._file.seek(0, os.SEEK_END)
-        text = json.dumps(content, default=str, separators=(",", ":")).encode()
+        text = to_json(content)
         self._file.write(b"%08x %s\n" % (zlib.crc32(text), text))
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -126,7 +127,7 @@ def _content(line: bytes) -> dict[str, Any]:
     """What a line holds; nothing where it is not whole."""
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
     is_whole = line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(text)
-    return json.loads(text) if is_whole else {}
+    return from_json(text) if is_whole else {}
 
 
 def _lock(file: int, path: Path) -> None:
