@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import aiohttp
+import orjson
 
 from chaos.market import SYMBOLS
-from tests.e2e.server import Server
+from tests.e2e.server import KEY, Server
 
 PATIENCE = 30.0
 """Seconds until a client gives up: far more than an answer may take, so that a long one is measured, not cut off."""
@@ -21,12 +22,14 @@ MIX = {"predict": 76, "batch": 10, "history": 10, "risk": 4}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request. ``status`` is 0 where nothing came; ``missing`` what the answer says that it lacks; ``computed`` the
-    ids of forecasts in it that were made for it."""
+    """One request. ``seconds`` is what the client waited, which its own machine may lengthen, and ``served`` what the
+    service says it took until its answer began; ``status`` is 0 where nothing came; ``missing`` is what the answer says
+    that it lacks; ``computed`` the ids of forecasts in it that were made for it."""
 
     kind: str
     began: float
     seconds: float
+    served: float
     status: int
     error: str
     retry_after: bool
@@ -45,16 +48,19 @@ class Clients:
 
     async def ask_until_refused(self) -> None:
         """Every client stops at its first refused connection after ``stop_when_refused``, and tries again before."""
-        limits = httpx.Limits(max_connections=self._count)
-        async with httpx.AsyncClient(
-            base_url=self._server.url, headers=self._server.client().headers, timeout=PATIENCE, limits=limits
+        connector = aiohttp.TCPConnector(limit=self._count)
+        async with aiohttp.ClientSession(
+            self._server.url,
+            headers={"X-API-Key": KEY},
+            timeout=aiohttp.ClientTimeout(total=PATIENCE),
+            connector=connector,
         ) as client:
             await asyncio.gather(*(self._ask_on(client) for _ in range(self._count)))
 
     def stop_when_refused(self) -> None:
         self._over = True
 
-    async def _ask_on(self, client: httpx.AsyncClient) -> None:
+    async def _ask_on(self, client: aiohttp.ClientSession) -> None:
         await asyncio.sleep(self._chance.uniform(0, self._pause))
         while True:
             sample = await self._ask(client)
@@ -64,41 +70,43 @@ class Clients:
                 self.samples.append(sample)
             await asyncio.sleep(self._chance.uniform(0.5, 1.5) * self._pause)
 
-    async def _ask(self, client: httpx.AsyncClient) -> Sample | None:
+    async def _ask(self, client: aiohttp.ClientSession) -> Sample | None:
         """None where the connection was refused after the service was told to stop: nothing was accepted."""
         kind = self._chance.choices(list(MIX), list(MIX.values()))[0]
         began = time.monotonic()
         try:
-            answer = await client.send(self._request(client, kind))
-        except httpx.ConnectError as error:
+            async with self._request(client, kind) as answer:
+                content = await answer.read()
+        except aiohttp.ClientConnectorError as error:
             return None if self._over else self._failed(kind, began, error)
-        except httpx.TransportError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             return self._failed(kind, began, error)
-        body = answer.json()
+        seconds, body = time.monotonic() - began, orjson.loads(content)
         return Sample(
             kind,
             began,
-            time.monotonic() - began,
-            answer.status_code,
+            seconds,
+            float(answer.headers["X-Response-Time"]),
+            answer.status,
             body["error"]["code"] if "error" in body else "",
-            "retry-after" in answer.headers,
+            "Retry-After" in answer.headers,
             tuple(sorted({name for each in _forecasts(body) for name in each["degraded"]})),
             tuple(each["forecast_id"] for each in _forecasts(body) if not each["cached"]),
         )
 
     def _failed(self, kind: str, began: float, error: Exception) -> Sample:
-        return Sample(kind, began, time.monotonic() - began, 0, type(error).__name__, False, (), ())
+        return Sample(kind, began, time.monotonic() - began, 0.0, 0, type(error).__name__, False, (), ())
 
-    def _request(self, client: httpx.AsyncClient, kind: str) -> httpx.Request:
+    def _request(self, client: aiohttp.ClientSession, kind: str) -> Any:
         if kind == "predict":
-            return client.build_request("POST", "/api/v1/predict", json=self._question())
+            return client.post("/api/v1/predict", json=self._question())
         if kind == "batch":
             body = {"requests": [self._question() for _ in range(5)]}
-            return client.build_request("POST", "/api/v1/predict/batch", json=body)
+            return client.post("/api/v1/predict/batch", json=body)
         symbol = self._chance.choice(SYMBOLS)
         if kind == "history":
-            return client.build_request("GET", f"/api/v1/predict/{symbol}/history", params={"limit": 5})
-        return client.build_request("POST", "/api/v1/risk", json={"symbol": symbol, "period_days": 250})
+            return client.get(f"/api/v1/predict/{symbol}/history", params={"limit": "5"})
+        return client.post("/api/v1/risk", json={"symbol": symbol, "period_days": 250})
 
     def _question(self) -> dict[str, Any]:
         return {"symbol": self._chance.choice(SYMBOLS), "horizon": self._chance.randint(1, 90)}

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import orjson
 
 from market.calendars import ExchangeCalendars
 from tests.market import vendor_server as wire
@@ -22,11 +23,15 @@ AWAY = Answer("oops", 500)
 
 def chart(asked: Asked) -> Answer:
     """What Yahoo answers."""
-    symbol = asked.path.rpartition("/")[2].replace("%5E", "^")
+    return _chart(asked.path.rpartition("/")[2].replace("%5E", "^"))
+
+
+@cache
+def _chart(symbol: str) -> Answer:
     if symbol not in SYMBOLS:
         return Answer({"chart": {"result": None, "error": {"code": "Not Found", "description": "delisted"}}}, 404)
     kind = "INDEX" if symbol.startswith("^") else "EQUITY"
-    return Answer(wire.yahoo_chart(_truth(), symbol, instrumentType=kind))
+    return Answer(orjson.dumps(wire.yahoo_chart(_truth(), symbol, instrumentType=kind)))
 
 
 @cache

@@ -44,15 +44,17 @@ class Observed:
 
 def table(seen: Observed) -> str:
     """One line for each event."""
-    lines = [f"{'event':<26}{'at s':>6}{'requests':>10}{'slowest s':>11}{'degraded':>10}  answers; what they lack"]
+    lines = [
+        f"{'event':<26}{'at s':>6}{'requests':>10}{'slowest s':>11}{'served in':>11}{'degraded':>10}  answers; lacking"
+    ]
     for event, at, samples in seen.phases():
-        slowest = max((it.seconds for it in samples), default=0.0)
+        slowest, served = (max((time(it) for it in samples), default=0.0) for time in (_waited, _served))
         asked = [it for it in samples if it.kind in ("predict", "batch")]
         share = sum(bool(it.missing) for it in asked) / max(1, len(asked))
         said = _counted(str(it.status) + (f" {it.error}" if it.error else "") for it in samples)
         lacked = _counted(name for it in samples for name in it.missing)
         lines.append(
-            f"{event.name:<26}{at:>6.1f}{len(samples):>10}{slowest:>11.2f}{share:>10.0%}  {said}"
+            f"{event.name:<26}{at:>6.1f}{len(samples):>10}{slowest:>11.2f}{served:>11.2f}{share:>10.0%}  {said}"
             + (f"; {lacked}" if lacked else "")
         )
     made, kept = seen.computed, seen.computed & seen.stored
@@ -61,6 +63,14 @@ def table(seen: Observed) -> str:
         f"{len((made - kept) & seen.in_journal)} in the journal, {len(seen.lost)} lost"
     )
     return "\n".join(lines)
+
+
+def _waited(it: Sample) -> float:
+    return it.seconds
+
+
+def _served(it: Sample) -> float:
+    return it.served
 
 
 def _counted(names: Iterator[str]) -> str:
@@ -79,7 +89,7 @@ def _wrong_answers(samples: Sequence[Sample], longest: float) -> Iterator[str]:
         elif it.status == 503 and not it.retry_after:
             yield f"{it.kind} was answered 503 {it.error} without Retry-After"
         elif it.seconds > longest:
-            yield f"{it.kind} took {it.seconds:.2f} s"
+            yield f"{it.kind} took {it.seconds:.2f} s, {it.served:.2f} s of them in the service"
 
 
 def _silences(seen: Observed) -> Iterator[str]:

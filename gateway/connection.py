@@ -8,10 +8,11 @@ moves something.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway import request_id
 from gateway.responses import error_body, problem_for_status
@@ -21,6 +22,8 @@ HEAD_SECONDS: Final = 15.0
 HEAD_BYTES: Final = 524_288
 #: Of a message that comes in over a websocket; the socket of a longer one is closed.
 MESSAGE_BYTES: Final = 65_536
+#: How long one who was told that his websocket is closed may take to read that.
+LAST_WORD_SECONDS: Final = 10.0
 
 
 class Connection(HttpToolsProtocol):
@@ -57,6 +60,7 @@ class Connection(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         # Compression would cost 50 kB a socket and more time than it saves on messages of a few kB.
         self.config.ws_max_size, self.config.ws_per_message_deflate = MESSAGE_BYTES, False
+        self.ws_protocol_class = Websocket
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
@@ -83,6 +87,17 @@ class Connection(HttpToolsProtocol):
         if status != 408 or self._head_bytes:
             self.transport.write(_whole_answer(status))
         self.transport.close()
+
+
+class Websocket(WebSocketsSansIOProtocol):
+    """Uvicorn's, which would wait until a reader that has stopped takes what waits for it before it says that it
+    closes, and keep the connection for as long as that one likes."""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close" and self.handshake_complete:
+            self.writable.set()  # nothing follows: what waits grows by these few bytes and no more
+            self.loop.call_later(LAST_WORD_SECONDS, self.transport.abort)
+        await super().send(message)
 
 
 def _whole_answer(status: int) -> bytes:

@@ -222,7 +222,7 @@ def _finish(operation: Json, method: str, path: str) -> None:
         needed = f"Needs a key with the scope `{SCOPE_OF_PATH.get(path, 'read')}`."
         operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needed)))
         headers |= {} if path in UNCOUNTED_PATHS else _LIMITS
-    for refusal in (400, 413, 415) if "requestBody" in operation else ():
+    for refusal in (414, 431, *((400, 413, 415) if "requestBody" in operation else ())):
         responses.setdefault(str(refusal), _error(refusal))
     if "200" in responses and is_conditional(method.upper(), path):
         responses["304"] = {"description": "You have it already: its ETag is in the `If-None-Match` you sent."}

@@ -105,10 +105,11 @@ class Conversation:
         if why is not None and not isinstance(why, _Cut):
             log_if_unforeseen(why, problem_of(why))
         code, reason = (why.code, why.reason) if isinstance(why, _Cut) else (1011, "internal error")
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # a reader that has stopped is told by the close frame alone
             async with asyncio.timeout(1.0):
                 await self._socket.send_text(_text({"type": "closing", "reason": reason}))
-                await self._socket.close(code, reason)
+        with contextlib.suppress(Exception):
+            await self._socket.close(code, reason)
 
     async def _read(self) -> None:
         while True:
