@@ -31,6 +31,17 @@ def ratios(found: Mapping[str, Any]) -> dict[str, str]:
             rows[f"uncached, {connections} connections: p99 against FastAPI"] = _times(
                 ours[connections]["p99"] / best["p99"]
             )
+            if "deepfinance-per-model" in loads:
+                rows[f"uncached, {connections} connections: per_model's throughput against FastAPI"] = _times(
+                    loads["deepfinance-per-model"][connections]["throughput"] / best["throughput"]
+                )
+            rows[f"uncached, {connections} connections: p50 against FastAPI"] = _times(
+                ours[connections]["p50"] / best["p50"]
+            )
+        if "bentoml-defaults" in loads:
+            rows[f"uncached, {connections} connections: throughput against BentoML's defaults"] = _times(
+                ours[connections]["throughput"] / max(loads["bentoml-defaults"][connections]["throughput"], 0.1)
+            )
         if connections in cached[OURS]:
             rows[f"cached, {connections} connections: throughput against a dict"] = _times(
                 cached[OURS][connections]["throughput"] / cached["fastapi-dict"][connections]["throughput"]
@@ -43,6 +54,9 @@ def ratios(found: Mapping[str, Any]) -> dict[str, str]:
     )
     rows["lone p50 after a burst of 256 against before"] = _times(
         uncached["lone_p50_after_burst"] / uncached["lone_p50_before_burst"]
+    )
+    rows["failed of the burst of 256 connections"] = (
+        f"{uncached['burst_of_256']['failed']:.0f} of {uncached['burst_of_256']['requests']:.0f}"
     )
     rows["PSS under load"] = f"{uncached['pss_loaded_mb'][OURS]:.0f} MB"
     rows["start to ready"] = f"{uncached['seconds_to_ready'][OURS]:.1f} s"

@@ -16,11 +16,21 @@ from typing import Annotated, Any
 import typer
 
 from bench import bodies, limit
-from bench.load import Load, load_generator
+from bench.load import Load, load_generator, put_load
 from bench.report import chart, table
-from bench.servers import Contender, Running, fastapi, service
+from bench.servers import KEY, Contender, Running, fastapi, service
 from bench.symbols import write_symbols
-from bench.workloads import PREDICT, Plan, batch_seconds, calm_after_storm, post, throughput, warmed
+from bench.workloads import (
+    PREDICT,
+    RISK,
+    Plan,
+    batch_seconds,
+    calm_after_storm,
+    memory_growth,
+    post,
+    throughput,
+    warmed,
+)
 
 RESULTS = Path(__file__).resolve().parent / "results"
 INPROCESS = "bench.peers.fastapi_inprocess:app"
@@ -46,13 +56,19 @@ def uncached_contenders() -> list[Contender]:
 def main(
     quick: Annotated[bool, typer.Option(help="Fewer symbols, rounds and seconds: about two minutes.")] = False,
     symbols: Annotated[int, typer.Option(help="How many made-up symbols; 0 for 1000, or 60 when quick.")] = 0,
+    soak: Annotated[
+        float, typer.Option(help="Nothing but so many minutes of mixed load, and what becomes of memory.")
+    ] = 0,
     only: Annotated[str, typer.Option(help="Contenders to compare, comma separated; all where empty.")] = "",
 ) -> None:
-    plan = Plan(1, 3, (1, 64)) if quick else Plan(3, 6, (1, 16, 64, 100, 256))
+    plan = Plan(1, 3, (1, 64, 100), 10) if quick else Plan(3, 5, (1, 16, 64, 100, 256), 60)
     chosen = [each for each in uncached_contenders() if not only or each.name in only.split(",")]
-    with tempfile.TemporaryDirectory(prefix="deepfinance-bench-") as folder:
-        found = measure(Path(folder), chosen, plan, symbols or (60 if quick else 1000))
     RESULTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="deepfinance-bench-") as folder:
+        if soak:
+            soaked(Path(folder), soak, symbols or 200)
+            return
+        found = measure(Path(folder), chosen, plan, symbols or (60 if quick else 1000))
     name = "quick" if quick else "latest"
     (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     chart(found, RESULTS / f"{name}.svg")
@@ -97,13 +113,18 @@ def uncached(
         for other in running[1:]:
             other.hold()
         before, after = calm_after_storm(ours, every, plan.seconds)
+        burst = put_load(ours.url, PREDICT, every, KEY, 256, plan.burst)
+        say(f"burst      256 connections for {plan.burst:.0f} s: {burst.requests} answers, {burst.failed} failed")
         batch = batch_seconds(ours, names, 500, 5)
+        of_risk = throughput([ours], first, Plan(1, plan.seconds, (1, 16)), [ours], say, RISK)
         return {
             "loads": {name: {str(c): _as_json(load) for c, load in by.items()} for name, by in loads.items()},
             "seconds_to_ready": {one.name: one.seconds_to_ready for one in running},
             "warm_up_seconds": warm,
             "pss_idle_mb": idle,
             "pss_loaded_mb": {one.name: one.pss() for one in running},
+            "burst_of_256": _as_json(burst),
+            "risk": {str(c): _as_json(load) for c, load in of_risk[ours.name].items()},
             "lone_p50_before_burst": before,
             "lone_p50_after_burst": after,
             "batch_500_seconds": batch,
@@ -130,6 +151,21 @@ def cached(folder: Path, names: Sequence[str], shared: Mapping[str, str], plan: 
     finally:
         for one in running:
             one.stop()
+
+
+def soaked(folder: Path, minutes: float, count: int) -> None:
+    """Mixed load, half of it cached by its second round, and the growth of memory."""
+    names = write_symbols(folder / "prices", count)
+    shared = {"DATA_PROVIDERS": "files", "DATA_DIR": str(folder / "prices")}
+    ours = Running(service("deepfinance", PREDICTION_CACHE_TTL="30"), folder / "soak", shared)
+    try:
+        sizes, slope = memory_growth(ours, bodies.uniform(folder / "uniform.jsonl", names), minutes, say)
+    finally:
+        ours.stop()
+    (RESULTS / "soak.json").write_text(
+        json.dumps({"minutes": minutes, "pss_mb": sizes, "late_slope_mb_a_minute": slope}, indent=1) + "\n"
+    )
+    say(f"{slope:+.2f} MB a minute over the last two thirds; written: {RESULTS / 'soak.json'}")
 
 
 def _as_json(load: Load) -> dict[str, float]:

@@ -116,7 +116,8 @@ class Running:
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)
-        self.stop()
+        if self._process.poll() is None:
+            self.stop()
         raise RuntimeError(f"{self.name} did not become ready:\n{self._log.read_text(errors='replace')[-3000:]}")
 
 

@@ -16,16 +16,19 @@ from bench.load import Load, put_load
 from bench.servers import KEY, Running
 
 PREDICT = "/api/v1/predict"
+RISK = "/api/v1/risk"
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how often; ``connections`` are measured one after the other."""
+    """How long and how often; ``connections`` are measured one after the other. ``burst`` is how many seconds 256 of
+    them stay."""
 
     rounds: int
     seconds: float
     connections: tuple[int, ...]
+    burst: float = 10.0
 
 
 def median_of(loads: Sequence[Load]) -> Load:
@@ -49,7 +52,7 @@ def alone(one: Running, others: Sequence[Running]) -> Iterator[None]:
 
 
 def throughput(
-    contenders: Sequence[Running], bodies: Path, plan: Plan, everyone: Sequence[Running], say: Say
+    contenders: Sequence[Running], bodies: Path, plan: Plan, everyone: Sequence[Running], say: Say, path: str = PREDICT
 ) -> dict[str, dict[int, Load]]:
     """By contender and connections."""
     measured: dict[tuple[str, int], list[Load]] = {}
@@ -57,7 +60,7 @@ def throughput(
         for connections in plan.connections:
             for one in contenders:
                 with alone(one, everyone):
-                    load = put_load(one.url, PREDICT, bodies, KEY, connections, plan.seconds)
+                    load = put_load(one.url, path, bodies, KEY, connections, plan.seconds)
                 measured.setdefault((one.name, connections), []).append(load)
                 say(f"round {number + 1}  {one.name:<22}{connections:>4} connections {load.throughput:>9.0f} rps")
     found: dict[str, dict[int, Load]] = {}
@@ -101,6 +104,20 @@ def calm_after_storm(one: Running, bodies: Path, seconds: float) -> tuple[float,
     put_load(one.url, PREDICT, bodies, KEY, 256, seconds)
     time.sleep(5)
     return before, put_load(one.url, PREDICT, bodies, KEY, 1, seconds).p50
+
+
+def memory_growth(one: Running, bodies: Path, minutes: float, say: Say) -> tuple[list[float], float]:
+    """PSS in MB about every ten seconds of load, and its slope in MB a minute over the last two thirds."""
+    times: list[float] = []
+    sizes: list[float] = []
+    started = time.monotonic()
+    while (now := time.monotonic() - started) < 60 * minutes:
+        put_load(one.url, PREDICT, bodies, KEY, (1, 16, 64)[len(sizes) % 3], 10)
+        times.append(now / 60)
+        sizes.append(one.pss())
+        say(f"minute {now / 60:4.1f}  {sizes[-1]:.0f} MB")
+    late = [(at, size) for at, size in zip(times, sizes, strict=True) if at >= minutes / 3]
+    return sizes, statistics.linear_regression(*zip(*late, strict=True)).slope
 
 
 def post(url: str, path: str, body: Mapping[str, Any]) -> tuple[int, Any]:

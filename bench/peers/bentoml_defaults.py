@@ -13,7 +13,7 @@ from bench.peers.shared import FOLDER, MODELS, answered, body_of, plain_ports
 from contracts import Floats, Floats32, MemberSpec
 from gateway.backend import Catalogue
 from gateway.convert import to_request
-from gateway.schemas import PredictRequest
+from gateway.schemas import PredictRequest, PredictResponse
 from runners.members import load_member
 
 SPECS = {spec.name: spec for spec in MODELS.members}
@@ -76,7 +76,7 @@ class Defaults:
         self.ports = type(ports)(ports.market, ports.calendar, {**ports.runners, **remote})
         self.catalogue = Catalogue(MODELS.names)
 
-    @bentoml.api(route="/api/v1/predict")  # type: ignore[untyped-decorator]
+    @bentoml.api(route="/api/v1/predict", output_spec=PredictResponse)  # type: ignore[untyped-decorator]
     async def predict(self, body: PredictRequest, /) -> Response:
         (outcome,) = await answered([to_request(body, self.catalogue)], self.ports)
         status, content = body_of(outcome)
