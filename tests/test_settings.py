@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -219,3 +220,8 @@ def test_the_model_set_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.Monk
     assert model_set_folder() == settings.ROOT / "models_store" / "current"
     monkeypatch.setenv("MODEL_SET_DIR", str(tmp_path))
     assert model_set_folder() == tmp_path
+
+
+def test_every_setting_is_documented():
+    documented = set(re.findall(r"`([A-Z_]+)`", (settings.ROOT / "docs" / "settings.md").read_text()))
+    assert {name.upper() for name in settings.Settings.model_fields} <= documented
