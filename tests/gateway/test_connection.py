@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
 
 from gateway import connection
 from gateway.connection import Connection, use_bounded_connections
@@ -91,3 +94,53 @@ async def test_what_is_no_http_is_told_so_in_our_shape(port: int):
     answer = await _talk(port, b"\x16\x03\x01hello\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b'{"error":{"code":"bad_request"' in answer
+
+
+async def _never_silent(scope: Any, receive: Any, send: Any) -> None:
+    """Sends until the other side stops reading, and then closes."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            while True:
+                await send({"type": "websocket.send", "text": "x" * 100_000})
+    await send({"type": "websocket.close", "code": 1013, "reason": "too slow"})
+
+
+@asynccontextmanager
+async def _unread_socket(monkeypatch: pytest.MonkeyPatch, seconds: float) -> AsyncIterator[ClientConnection]:
+    """The client's end, of which nothing is read yet; the server's has been closed."""
+    monkeypatch.setattr(connection, "LAST_WORD_SECONDS", seconds)
+    use_bounded_connections()
+    config = uvicorn.Config(_never_silent, log_config=None, lifespan="off", ws_ping_interval=None)
+    config.load()
+    server = uvicorn.Server(config)
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: Connection(config=config, server_state=server.server_state, app_state={}), "127.0.0.1", 0
+    )
+    port = listening.sockets[0].getsockname()[1]
+    async with connect(f"ws://127.0.0.1:{port}", max_queue=1, ping_interval=None, close_timeout=0.1) as client:
+        await asyncio.sleep(0.7)
+        yield client
+    listening.close()
+
+
+async def _read_to_the_end(client: ClientConnection) -> None:
+    async with asyncio.timeout(2):
+        with contextlib.suppress(ConnectionClosedError):
+            async for _ in client:
+                pass
+
+
+async def test_a_reader_who_stopped_finds_the_reason_when_he_reads_again(monkeypatch: pytest.MonkeyPatch):
+    async with _unread_socket(monkeypatch, 5.0) as client:
+        await _read_to_the_end(client)
+        assert (client.close_code, client.close_reason) == (1013, "too slow")
+        assert client.protocol.extensions == []
+
+
+async def test_a_reader_who_does_not_is_let_go(monkeypatch: pytest.MonkeyPatch):
+    async with _unread_socket(monkeypatch, 0.2) as client:
+        await asyncio.sleep(0.4)
+        await _read_to_the_end(client)
+        assert client.close_code == 1006
