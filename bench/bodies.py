@@ -22,6 +22,11 @@ def uniform(path: Path, symbols: Sequence[str]) -> Path:
     return _written(path, [{"symbol": symbol, "horizon": horizon} for symbol in symbols for horizon in HORIZONS])
 
 
+def risk(path: Path, symbols: Sequence[str]) -> Path:
+    """The risk of each symbol over a year, on its own."""
+    return _written(path, [{"symbol": symbol, "include_benchmark": False} for symbol in symbols])
+
+
 def zipf(path: Path, symbols: Sequence[str], count: int = 5000, seed: int = 5) -> Path:
     """Few symbols asked often, many seldom, as people do."""
     rank = np.arange(1, len(symbols) + 1)

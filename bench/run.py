@@ -116,7 +116,9 @@ def uncached(
         burst = put_load(ours.url, PREDICT, every, KEY, 256, plan.burst)
         say(f"burst      256 connections for {plan.burst:.0f} s: {burst.requests} answers, {burst.failed} failed")
         batch = batch_seconds(ours, names, 500, 5)
-        of_risk = throughput([ours], first, Plan(1, plan.seconds, (1, 16)), [ours], say, RISK)
+        of_risk = throughput(
+            [ours], bodies.risk(folder / "risk.jsonl", names), Plan(1, plan.seconds, (1, 16)), [ours], say, RISK
+        )
         return {
             "loads": {name: {str(c): _as_json(load) for c, load in by.items()} for name, by in loads.items()},
             "seconds_to_ready": {one.name: one.seconds_to_ready for one in running},

@@ -80,6 +80,20 @@ class Running:
                 total += process.memory_full_info().pss
         return total / 1e6
 
+    def processor_seconds(self) -> dict[str, float]:
+        """Processor time used so far, by service; of the gateway's main thread, which is its event loop, on its own."""
+        used: dict[str, float] = {}
+        for process in self._family():
+            with suppress(psutil.Error):
+                command = process.cmdline()
+                name = command[command.index("--service-name") + 1] if "--service-name" in command else "others"
+                times = process.cpu_times()
+                used[name] = used.get(name, 0.0) + times.user + times.system
+                for thread in process.threads() if name == "DeepFinance" else ():
+                    if thread.id == process.pid:
+                        used["DeepFinance, main thread"] = thread.user_time + thread.system_time
+        return used
+
     def hold(self) -> None:
         """Take it off the processors until ``resume``."""
         self._signal(signal.SIGSTOP)
