@@ -59,9 +59,10 @@ def main(
     soak: Annotated[
         float, typer.Option(help="Nothing but so many minutes of mixed load, and what becomes of memory.")
     ] = 0,
+    rounds: Annotated[int, typer.Option(help="How often everyone takes a turn; 0 for 3, or 1 when quick.")] = 0,
     only: Annotated[str, typer.Option(help="Contenders to compare, comma separated; all where empty.")] = "",
 ) -> None:
-    plan = Plan(1, 3, (1, 64, 100), 10) if quick else Plan(3, 5, (1, 16, 64, 100, 256), 60)
+    plan = Plan(rounds or 1, 3, (1, 64, 100), 10) if quick else Plan(rounds or 3, 5, (1, 16, 64, 100, 256), 60)
     chosen = [each for each in uncached_contenders() if not only or each.name in only.split(",")]
     RESULTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="deepfinance-bench-") as folder:
@@ -86,11 +87,13 @@ def measure(folder: Path, contenders: Sequence[Contender], plan: Plan, count: in
     return {
         "machine": machine,
         "symbols": count,
+        "load_average_before": os.getloadavg()[1],
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "compute_limit": limit.compute_limit(plan.seconds, os.cpu_count() or 1),
         "uncached": uncached(folder, contenders, names, shared, plan),
         "cached": cached(folder, names, shared, plan),
+        "load_average_after": os.getloadavg()[1],
         "minutes": (time.monotonic() - started) / 60,
     }
 
