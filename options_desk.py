@@ -1,7 +1,8 @@
-"""Prices options: European ones here, in one pass over all, American ones where QuantLib may be imported."""
+"""Prices options here, each kind of a chain in one pass; what only QuantLib can price, in another process."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
@@ -13,21 +14,25 @@ from contracts import Floats, Ints
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest
 from gateway.option_schemas import OptionContract, OptionQuote
 from offload import Offload
+from risk.american import NO_PRICE, american_implied_volatility, american_valuation, has_two_boundaries
 from risk.implied_volatility import ImpliedVolatility, european_implied_volatility
-from risk.offloaded import american_options, american_volatilities
+from risk.offloaded import two_boundary_options, two_boundary_volatilities
 from risk.options import OptionChain, Valuation, european_valuation
 
 CLOSED_FORM = "Black-Scholes-Merton, closed form"
-COLLOCATION = "QuantLib, spectral collocation: price to 5e-5 of the strike; Greeks are differences of prices"
+COLLOCATION = "Andersen-Lake-Offengenden, spectral collocation: price to 2e-5 of the strike"
+DIFFERENCES = "QuantLib, finite differences (two exercise boundaries): price to 1e-4 of the strike"
 BISECTION = "bisection of Black-Scholes-Merton"
-BRENT = "Brent's method on QuantLib's spectral collocation"
-KINK = "the price has no slope here: a kink, without time or volatility exactly at the strike, or a far extreme"
-NO_PRICE = "QuantLib finds no price so far from spot: see the limits in the documentation"
+CHANDRUPATLA = "Chandrupatla's method on Andersen-Lake-Offengenden's spectral collocation"
+BRENT = "Brent's method on QuantLib's finite differences (two exercise boundaries)"
+KINK = "the price has no slope here: a kink, without time or volatility exactly at the strike"
 
 GREEKS = ("delta", "gamma", "vega", "theta", "theta_per_day", "rho")
 _INPUTS = attrgetter("spot", "strike", "rate", "dividend_yield", "time_to_expiry")
 PATIENCE = 30.0
-"""Seconds for the American options of one request, the start of the other process included."""
+"""Seconds for what QuantLib prices of one request, the start of its process included."""
+FEW = 8
+"""So many American contracts are priced at once; more, in a thread, so that other requests go on."""
 
 A = TypeVar("A")
 Json = dict[str, Any]
@@ -42,28 +47,32 @@ class OptionsDesk:
 
     async def prices(self, contracts: Sequence[OptionContract]) -> Answers:
         chain = _chain_of(contracts, np.array([it.volatility for it in contracts]))
-        european, american = _by_style(contracts)
-        answers: dict[int, Json | DeepFinanceError] = dict(
-            zip(european.tolist(), _prices(european_valuation(chain.take(european)), CLOSED_FORM), strict=True)
-        )
-        if len(american):
-            call = self._offload.run(american_options, chain.take(american), timeout=PATIENCE)
-            found = await _or_errors(call, len(american), lambda valuation: _prices(valuation, COLLOCATION))
-            answers.update(zip(american.tolist(), found, strict=True))
+        closed, collocated, differenced = _by_method(contracts, chain)
+        found = _prices(european_valuation(chain.take(closed)), CLOSED_FORM)
+        answers = dict(zip(closed.tolist(), found, strict=True))
+        if len(collocated):
+            valuation = await _aside(american_valuation, chain.take(collocated))
+            answers.update(zip(collocated.tolist(), _prices(valuation, COLLOCATION), strict=True))
+        if len(differenced):
+            call = self._offload.run(two_boundary_options, chain.take(differenced), timeout=PATIENCE)
+            found = await _or_errors(call, len(differenced), lambda it: _prices(it, DIFFERENCES))
+            answers.update(zip(differenced.tolist(), found, strict=True))
         return [answers[at] for at in range(len(contracts))]
 
     async def implied_volatilities(self, quotes: Sequence[OptionQuote]) -> Answers:
         chain = _chain_of(quotes, np.zeros(len(quotes)))
         price = np.array([it.price for it in quotes])
-        european, american = _by_style(quotes)
-        solved = european_implied_volatility(chain.take(european), price[european])
-        answers: dict[int, Json | DeepFinanceError] = dict(
-            zip(european.tolist(), _volatilities(solved, BISECTION), strict=True)
-        )
-        if len(american):
-            call = self._offload.run(american_volatilities, chain.take(american), price[american], timeout=PATIENCE)
-            found = await _or_errors(call, len(american), lambda implied: _volatilities(implied, BRENT))
-            answers.update(zip(american.tolist(), found, strict=True))
+        closed, collocated, differenced = _by_method(quotes, chain)
+        found = _volatilities(european_implied_volatility(chain.take(closed), price[closed]), BISECTION)
+        answers = dict(zip(closed.tolist(), found, strict=True))
+        if len(collocated):
+            solved = await _aside(american_implied_volatility, chain.take(collocated), price[collocated])
+            answers.update(zip(collocated.tolist(), _volatilities(solved, CHANDRUPATLA), strict=True))
+        if len(differenced):
+            some = chain.take(differenced)
+            call = self._offload.run(two_boundary_volatilities, some, price[differenced], timeout=PATIENCE)
+            found = await _or_errors(call, len(differenced), lambda it: _volatilities(it, BRENT))
+            answers.update(zip(differenced.tolist(), found, strict=True))
         return [answers[at] for at in range(len(quotes))]
 
 
@@ -73,10 +82,19 @@ def _chain_of(contracts: Sequence[OptionContract] | Sequence[OptionQuote], volat
     return OptionChain(is_call, spot, strike, rate, dividend_yield, volatility, time)
 
 
-def _by_style(contracts: Sequence[OptionContract] | Sequence[OptionQuote]) -> tuple[Ints, Ints]:
-    """Positions of the European and of the American ones."""
+def _by_method(
+    contracts: Sequence[OptionContract] | Sequence[OptionQuote], chain: OptionChain
+) -> tuple[Ints, Ints, Ints]:
+    """Positions of the European, of the American, and of the American with two boundaries."""
     is_european = np.array([it.style == "european" for it in contracts])
-    return np.flatnonzero(is_european), np.flatnonzero(~is_european)
+    has_two = has_two_boundaries(chain)
+    masks = is_european, ~is_european & ~has_two, ~is_european & has_two
+    return np.flatnonzero(masks[0]), np.flatnonzero(masks[1]), np.flatnonzero(masks[2])
+
+
+async def _aside(price: Callable[..., A], chain: OptionChain, *args: Floats) -> A:
+    """Here where that takes a moment, else in a thread: NumPy lets others run while it computes."""
+    return price(chain, *args) if len(chain) <= FEW else await asyncio.to_thread(price, chain, *args)
 
 
 async def _or_errors(call: Awaitable[A], count: int, answers: Callable[[A], Answers]) -> Answers:
@@ -102,7 +120,7 @@ def _prices(valuation: Valuation, method: str) -> Answers:
 def _partly(price: float, greeks: Sequence[float], method: str) -> Json | DeepFinanceError:
     """Where there is no price, or a Greek is missing."""
     if math.isnan(price):
-        return InvalidRequest("this contract cannot be priced", [ErrorDetail("strike", NO_PRICE)])
+        return InvalidRequest("this contract cannot be priced", [ErrorDetail("time_to_expiry", NO_PRICE)])
     told = {name: value if math.isfinite(value) else None for name, value in zip(GREEKS, greeks, strict=True)}
     unavailable = {name: KINK for name, value in told.items() if value is None}
     return {"price": price, "greeks": told, "method": method, "unavailable": unavailable}

@@ -37,9 +37,9 @@ AMERICAN_PRICE: Final[dict[str, Any]] = {
         "vega": 26.979,
         "theta": -4.0587,
         "theta_per_day": -0.01112,
-        "rho": -22.286,
+        "rho": -22.288,
     },
-    "method": "QuantLib, spectral collocation: price to 5e-5 of the strike; Greeks are differences of prices",
+    "method": "Andersen-Lake-Offengenden, spectral collocation: price to 2e-5 of the strike",
     "unavailable": {},
 }
 
@@ -86,7 +86,7 @@ VOLATILITIES: Final[dict[str, Any]] = {
             "reason": "the price is below 5, what the option is worth without any volatility",
             "lower_bound": 5.0,
             "upper_bound": 105.0,
-            "method": "Brent's method on QuantLib's spectral collocation",
+            "method": "Chandrupatla's method on Andersen-Lake-Offengenden's spectral collocation",
         },
         REFUSED,
     ]

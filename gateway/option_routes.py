@@ -64,7 +64,7 @@ def add_options(app: FastAPI, desk: Callable[[], OptionDesk]) -> None:
         responses=_responses(one=PRICE, chain=CHAIN_ANSWER),
     )
     async def option_price(body: PriceBody) -> Response:
-        """Black-Scholes-Merton for European options, QuantLib for American ones. One contract, or `contracts`."""
+        """European options in closed form, American ones by spectral collocation. One contract, or `contracts`."""
         if isinstance(body, OptionChainRequest):
             return await _chain(body.contracts, OptionContract, desk().prices)
         return _one(await desk().prices([body]))

@@ -1,255 +1,201 @@
-"""American options by QuantLib: price, Greeks, bounds and implied volatility. Heavy to import.
+"""American options that have one exercise boundary: price, Greeks, bounds and implied volatility, all in one pass.
 
-Engine: the spectral collocation of L. Andersen, M. Lake, D. Offengenden, "High-performance American option pricing"
-(2016), QuantLib's ``QdFpAmericanEngine`` in its fast scheme: within 5e-5 of the strike of the high-precision scheme.
-Where exercise has two boundaries (a negative rate below the yield), which that engine refuses, finite differences
-on a 200 x 200 grid: within 1e-4 of the strike, at sixty times the cost.
+A price depends on spot / strike, rate * time, yield * time and volatility * sqrt(time) alone, and a call is a put on
+the strike paid in the asset, with rate and yield exchanged (R. McDonald, M. Schroder, 1998): every contract becomes a
+put struck at 1 that expires in one year, for risk/american_put.py. Shapes and units as in risk/options.py.
 
-A price depends on spot / strike, rate * time, yield * time and volatility * sqrt(time) alone. So one call and one put
-struck at 1 and expiring in one year stand for every contract, whatever its day count.
+Prices are within 2e-5 of the strike of QuantLib's high-precision scheme (tests/risk/test_options_american.py). NaN
+where rate or yield times time is above 16.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from functools import cache
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
-import QuantLib as ql  # noqa: N813
-from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.optimize.elementwise import find_root
 
-from contracts import Floats
-from risk.implied_volatility import HIGHEST_VOLATILITY, ImpliedVolatility, reasons_without
-from risk.options import NO_DEVIATION, OptionChain, Valuation
+from contracts import Floats, Ints
+from risk.american_boundary import Puts
+from risk.american_put import put_values
+from risk.implied_volatility import (
+    HIGHEST_VOLATILITY,
+    ImpliedVolatility,
+    reasons_without,
+)
+from risk.options import NO_DEVIATION, Mask, OptionChain, Valuation, european_price, european_valuation
 
-GRID = 200
-ENGINE_ERROR = 1e-6
+STEP = 1e-5
+"""Of the differences that give vega and rho, as a share of the deviation. The computed price is as smooth as the exact
+one: its noise is rounding alone, so that a step to one side is enough."""
+
+PRICE_ERROR = 1e-6
 """Of the strike: a price that close to its lower bound tells no volatility."""
 
+NO_PRICE = "rate or dividend yield times the time to expiry is above 16: no price is computed so far"
 
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Half widths of the differences: of the spot and of the deviation as shares of the deviation, the spot's at most
-    half of that share; of the rate as it is. Wide against the noise of the engine, narrow against curvature."""
-
-    spot: float
-    deviation: float
-    rate: float
+TOLERANCES = {"xrtol": 1e-13, "fatol": 1e-15}
+"""Where the search for a volatility ends: its share of the volatility, or of the strike in price."""
 
 
-COLLOCATION_STEPS = Steps(spot=0.02, deviation=5e-3, rate=1e-4)
-DIFFERENCES_STEPS = Steps(spot=0.1, deviation=5e-2, rate=2e-3)
-KINK_WIDTH = 1e-3
-SLOPE_JUMP = 0.01
-NO_PRICE = "QuantLib finds no price for this contract"
-
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """A contract struck at 1 that expires in one year: what its price depends on."""
-
-    is_call: bool
-    spot: float
-    rate: float
-    carry: float
-    deviation: float
-
-    @property
-    def has_two_boundaries(self) -> bool:
-        """Whether holding is better than exercise on both sides: for a put, carry < rate < 0; mirrored for a call."""
-        near, far = (self.carry, self.rate) if self.is_call else (self.rate, self.carry)
-        return far < near < 0
-
-    @property
-    def intrinsic(self) -> float:
-        return max(self.spot - 1.0 if self.is_call else 1.0 - self.spot, 0.0)
-
-    @property
-    def lower(self) -> float:
-        """The best that can be had without volatility: exercise now, at expiry, or at the best time between."""
-        return max(self._exercised_at(share) for share in (0.0, 1.0, self._best_time()))
-
-    @property
-    def upper(self) -> float:
-        """The most that is ever received, in money of today: the asset for a call, the strike for a put."""
-        return self.spot * max(1.0, math.exp(-self.carry)) if self.is_call else max(1.0, math.exp(-self.rate))
-
-    @property
-    def european(self) -> float:
-        """The closed form of risk/options.py for one contract that has a deviation."""
-        asset, cash = self.spot * math.exp(-self.carry), math.exp(-self.rate)
-        middle = (math.log(self.spot) + self.rate - self.carry) / self.deviation
-        sign = 1.0 if self.is_call else -1.0
-        at_spot, at_strike = (ndtr(sign * (middle + half * self.deviation)) for half in (0.5, -0.5))
-        return sign * float(asset * at_spot - cash * at_strike)
-
-    def _exercised_at(self, share: float) -> float:
-        gain = self.spot * math.exp(-self.carry * share) - math.exp(-self.rate * share)
-        return max(gain if self.is_call else -gain, 0.0)
-
-    def _best_time(self) -> float:
-        """Where the gain of exercise is level in time, if that is before expiry."""
-        if self.carry * self.spot * self.rate <= 0 or self.rate == self.carry:
-            return 0.0
-        time = math.log(self.rate / (self.carry * self.spot)) / (self.rate - self.carry)
-        return min(max(time, 0.0), 1.0)
-
-
-class _Market:
-    """Quotes that can be set, and the call and the put that are priced from them."""
-
-    def __init__(self) -> None:
-        day, count = ql.Date(2, 1, 2020), ql.Actual365Fixed()
-        ql.Settings.instance().evaluationDate = day
-        self._quotes = [ql.SimpleQuote(value) for value in (1.0, 0.0, 0.0, 0.2)]
-        spot, rate, carry, deviation = (ql.QuoteHandle(quote) for quote in self._quotes)
-        process = ql.BlackScholesMertonProcess(
-            spot,
-            ql.YieldTermStructureHandle(ql.FlatForward(day, carry, count)),
-            ql.YieldTermStructureHandle(ql.FlatForward(day, rate, count)),
-            ql.BlackVolTermStructureHandle(ql.BlackConstantVol(day, ql.NullCalendar(), deviation, count)),
-        )
-        collocation = ql.QdFpAmericanEngine(process, ql.QdFpAmericanEngine.fastScheme())
-        differences = ql.FdBlackScholesVanillaEngine(process, GRID, GRID)
-        exercise = ql.AmericanExercise(day, day + 365)
-        self._options = {
-            (is_call, two): _option(is_call, exercise, differences if two else collocation)
-            for is_call in (True, False)
-            for two in (True, False)
-        }
-
-    def price(self, contract: Scaled) -> float:
-        """Clipped to its bounds, the European price among them, which numerical error may cross; NaN where the engine
-        finds none."""
-        lower = contract.lower
-        if contract.deviation <= NO_DEVIATION:
-            return lower
-        values = (contract.spot, contract.rate, contract.carry, contract.deviation)
-        for quote, value in zip(self._quotes, values, strict=True):
-            quote.setValue(value)
-        try:
-            price = self._options[contract.is_call, contract.has_two_boundaries].NPV()
-        except RuntimeError:
-            return math.nan
-        return float(min(max(price, lower, contract.european), contract.upper))
-
-
-def _option(is_call: bool, exercise: ql.AmericanExercise, engine: ql.PricingEngine) -> ql.VanillaOption:
-    option = ql.VanillaOption(ql.PlainVanillaPayoff(ql.Option.Call if is_call else ql.Option.Put, 1.0), exercise)
-    option.setPricingEngine(engine)
-    return option
-
-
-@cache
-def _market() -> _Market:
-    """One for the process: it sets QuantLib's global date."""
-    return _Market()
+def has_two_boundaries(chain: OptionChain) -> Mask:
+    """Where waiting is better than exercise on both sides: a put with yield < rate < 0, a call with rate < yield < 0.
+    These contracts are not for this module."""
+    near, far = _earned_and_lost(chain)
+    return np.asarray((far < near) & (near < 0))
 
 
 def american_price(chain: OptionChain) -> Floats:
-    """(n_contracts,) prices."""
-    return chain.strike * np.array([_market().price(contract) for contract in _scaled(chain)])
+    """(n,) prices, held to their bounds, among them the European price, which rounding may cross."""
+    price = american_lower_bound(chain)
+    european, early = _by_method(chain)
+    price[european] = european_price(chain.take(european))
+    if len(early):
+        price[early] = _held_to_bounds(some := chain.take(early), _money(some) * put_values(*_as_puts(some)).price)
+    return price
 
 
 def american_valuation(chain: OptionChain) -> Valuation:
-    """Price and Greeks; NaN where QuantLib finds none. Delta, gamma, vega and rho are central differences of the price,
-    theta follows from them by the Black-Scholes equation. Each is held to the sign that it has for every American
-    option, which engine error close to immediate exercise may miss."""
-    rows = np.array([_value(contract) for contract in _scaled(chain)]).reshape(len(chain), 6)
-    price, delta, gamma, vega, theta, rho = rows.T
-    time = chain.time_to_expiry
-    per_year = np.divide(1.0, time, out=np.zeros(len(chain)), where=time > NO_DEVIATION)
-    return Valuation(
-        price=chain.strike * price,
-        delta=delta,
-        gamma=gamma / chain.strike,
-        vega=chain.strike * vega * np.sqrt(time),
-        theta=chain.strike * theta * per_year,
-        rho=chain.strike * rho * time,
+    """Price and Greeks. Each Greek is held to the sign that it has for every American option."""
+    limit = without_deviation(chain)
+    values = np.array([limit.price, limit.delta, limit.gamma, limit.vega, limit.theta, limit.rho])
+    european, early = _by_method(chain)
+    for rows, valuation in ((european, european_valuation), (early, _early_valuation)):
+        if len(rows):
+            found = valuation(chain.take(rows))
+            values[:, rows] = [found.price, found.delta, found.gamma, found.vega, found.theta, found.rho]
+    return Valuation(*values)
+
+
+def without_deviation(chain: OptionChain) -> Valuation:
+    """Price and Greeks where nothing is uncertain: those of exercise at the best time. No Greek at the kink, where that
+    brings nothing, but not less than nothing either."""
+    share = _best_time(chain)
+    time = share * chain.time_to_expiry
+    gain = _gain(chain, share)
+    asset, cash = chain.spot * np.exp(-chain.dividend_yield * time), chain.strike * np.exp(-chain.rate * time)
+    kink = np.where(gain == 0, np.nan, 0.0)
+    paid = np.where(gain > 0, chain.sign, 0.0) + kink
+    carried = chain.dividend_yield * asset * paid - chain.rate * cash * paid
+    theta = np.where(share > 0, np.minimum(carried, 0.0), 0.0) + kink
+    return Valuation(np.maximum(gain, 0.0), asset / chain.spot * paid, kink, kink, theta, time * cash * paid)
+
+
+def american_bounds(chain: OptionChain) -> tuple[Floats, Floats]:
+    """The best that can be had without volatility, and the most that is ever received in money of today: the asset for
+    a call, the strike for a put."""
+    upper = np.where(
+        chain.is_call, np.maximum(chain.spot, chain.discounted_spot), np.maximum(chain.strike, chain.discounted_strike)
     )
+    return american_lower_bound(chain), upper
 
 
-def _value(contract: Scaled) -> tuple[float, float, float, float, float, float]:
-    """Price, delta, gamma, vega, theta and rho of the contract as it is scaled."""
-    price = _market().price(contract)
-    steps = DIFFERENCES_STEPS if contract.has_two_boundaries else COLLOCATION_STEPS
-    delta, gamma = _spot_greeks(contract, price, steps)
-    vega = math.nan if math.isnan(delta) else _slope(contract, "deviation", steps.deviation * contract.deviation, price)
-    rho = _slope(contract, "rate", steps.rate, price)
-    gamma, vega = max(gamma, 0.0), max(vega, 0.0)
-    rho = max(rho, 0.0) if contract.is_call else min(rho, 0.0)
-    return price, delta, gamma, vega, _theta(contract, price, delta, gamma), rho
-
-
-def _theta(contract: Scaled, price: float, delta: float, gamma: float) -> float:
-    if 0 < price <= contract.intrinsic:
-        return 0.0
-    spot, rate, carry = contract.spot, contract.rate, contract.carry
-    theta = rate * price - (rate - carry) * spot * delta - 0.5 * (contract.deviation * spot) ** 2 * gamma
-    return min(theta, 0.0)
-
-
-def _spot_greeks(contract: Scaled, price: float, steps: Steps) -> tuple[float, float]:
-    """Delta and gamma; NaN without deviation at a kink, where the slopes on either side are not the same."""
-    reach = min(contract.deviation, 0.5) if contract.deviation > NO_DEVIATION else KINK_WIDTH
-    width = steps.spot * reach * contract.spot
-    up = _market().price(replace(contract, spot=contract.spot + width))
-    down = _market().price(replace(contract, spot=contract.spot - width))
-    if contract.deviation <= NO_DEVIATION and abs(up - 2 * price + down) > SLOPE_JUMP * width:
-        return math.nan, math.nan
-    return (up - down) / (2 * width), (up - 2 * price + down) / width**2
-
-
-def _slope(contract: Scaled, name: Literal["deviation", "rate"], width: float, price: float) -> float:
-    """Central difference in one input; one-sided where the other side needs the other engine, whose error differs."""
-    if width <= 0:
-        return 0.0
-    ends = [_moved(contract, name, by) for by in (-width, width)]
-    alike = [end.has_two_boundaries == contract.has_two_boundaries for end in ends]
-    if not any(alike):
-        alike = [True, True]
-    low, high = (_market().price(end) if same else price for end, same in zip(ends, alike, strict=True))
-    return (high - low) / (sum(alike) * width)
-
-
-def _moved(contract: Scaled, name: Literal["deviation", "rate"], by: float) -> Scaled:
-    if name == "deviation":
-        return replace(contract, deviation=contract.deviation + by)
-    return replace(contract, rate=contract.rate + by)
+def american_lower_bound(chain: OptionChain) -> Floats:
+    """What it is worth without volatility: exercise now, at expiry, or at the best time between."""
+    return np.maximum(_gain(chain, _best_time(chain)), 0.0)
 
 
 def american_implied_volatility(chain: OptionChain, price: Floats) -> ImpliedVolatility:
-    """Solve for the volatility (n_contracts,), each by Brent's method between 0 and HIGHEST_VOLATILITY;
+    """Solve for the volatility (n,), bracketed between 0 and HIGHEST_VOLATILITY (T. Chandrupatla, 1997);
     ``chain.volatility`` is not looked at."""
-    contracts = _scaled(chain)
-    lower = chain.strike * np.array([contract.lower for contract in contracts])
-    upper = chain.strike * np.array([contract.upper for contract in contracts])
-    top = replace(chain, volatility=np.full(len(chain), HIGHEST_VOLATILITY))
-    reasons = list(reasons_without(chain, price, lower, upper, american_price(top), ENGINE_ERROR * chain.strike))
+    lower, upper = american_bounds(chain)
+    top = np.full(len(chain), HIGHEST_VOLATILITY)
+    highest = american_price(replace(chain, volatility=top))
+    reasons = list(reasons_without(chain, price, lower, upper, highest, PRICE_ERROR * chain.strike))
+    rows = np.flatnonzero([reason is None for reason in reasons])
+
+    def excess(volatility: Floats, row: Floats) -> Floats:
+        at = row.astype(np.int64)
+        return (american_price(replace(chain.take(at), volatility=volatility)) - price[at]) / chain.strike[at]
+
     volatility = np.full(len(chain), np.nan)
-    for at in (at for at, reason in enumerate(reasons) if reason is None):
-        try:
-            deviation = _solve(contracts[at], price[at] / chain.strike[at], top.deviation[at])
-        except ValueError:
-            reasons[at] = NO_PRICE
-        else:
-            volatility[at] = deviation / np.sqrt(chain.time_to_expiry[at])
+    if len(rows):
+        bracket = (np.zeros(len(rows)), top[rows])
+        volatility[rows] = find_root(excess, bracket, args=(rows.astype(np.float64),), tolerances=TOLERANCES).x
+    for row in rows[np.isnan(volatility[rows])]:
+        reasons[row] = NO_PRICE
     return ImpliedVolatility(volatility, tuple(reasons), lower, upper)
 
 
-def _solve(contract: Scaled, target: float, top: float) -> float:
-    """The deviation at which the contract is worth the target; raises ValueError where the engine fails."""
+def _early_valuation(chain: OptionChain) -> Valuation:
+    """Where early exercise may pay. Delta and gamma are derivatives of the integrals that give the price, vega and rho
+    differences of prices, theta follows from the Black-Scholes equation."""
+    moneyness, puts = _as_puts(chain)
+    step = STEP * puts.deviation
+    # The put that stands for a call has the rate for its yield. Either step leaves it with one boundary.
+    richer = replace(puts, rate=np.where(chain.is_call, puts.rate, puts.rate + step))
+    richer = replace(richer, dividend_yield=puts.dividend_yield - np.where(chain.is_call, step, 0.0))
+    put = put_values(moneyness, puts, replace(puts, deviation=puts.deviation + step), richer)
+    per_deviation, per_rate = (put.beside - put.price) / step
+    money, time = _money(chain), chain.time_to_expiry
+    price = _held_to_bounds(chain, money * put.price)
+    delta = np.where(chain.is_call, put.price - moneyness * put.delta, put.delta)
+    gamma = np.maximum(put.gamma * np.where(chain.is_call, moneyness**2, 1.0), 0.0) / money
+    return Valuation(
+        price=price,
+        delta=np.clip(delta, np.where(chain.is_call, 0.0, -1.0), np.where(chain.is_call, 1.0, 0.0)),
+        gamma=gamma,
+        vega=np.maximum(money * per_deviation * np.sqrt(time), 0.0),
+        theta=_theta(chain, price, delta, gamma),
+        rho=money * time * np.where(chain.is_call, np.maximum(-per_rate, 0.0), np.minimum(per_rate, 0.0)),
+    )
 
-    def excess(deviation: float) -> float:
-        return _market().price(replace(contract, deviation=deviation)) - target
 
-    return float(brentq(excess, 0.0, top, xtol=1e-12, rtol=1e-12))
+def _theta(chain: OptionChain, price: Floats, delta: Floats, gamma: Floats) -> Floats:
+    """By the Black-Scholes equation while it is held; nothing is lost by waiting where it is exercised now."""
+    carried = chain.rate * price - (chain.rate - chain.dividend_yield) * chain.spot * delta
+    theta = carried - 0.5 * (chain.volatility * chain.spot) ** 2 * gamma
+    exercised = price <= chain.sign * (chain.spot - chain.strike)
+    return np.where(exercised, 0.0, np.minimum(theta, 0.0))
 
 
-def _scaled(chain: OptionChain) -> list[Scaled]:
-    time = chain.time_to_expiry
-    columns = (chain.spot / chain.strike, chain.rate * time, chain.dividend_yield * time, chain.deviation)
-    return [Scaled(*row) for row in zip(chain.is_call.tolist(), *(it.tolist() for it in columns), strict=True)]
+def _by_method(chain: OptionChain) -> tuple[Ints, Ints]:
+    """Positions of what is never exercised early, and of what may be; what has no deviation is in neither."""
+    near, far = _earned_and_lost(chain)
+    uncertain, never = chain.deviation > NO_DEVIATION, (near <= 0) & (near <= far)
+    return np.flatnonzero(uncertain & never), np.flatnonzero(uncertain & ~never)
+
+
+def _earned_and_lost(chain: OptionChain) -> tuple[Floats, Floats]:
+    """What a year brings on what is received at exercise, and costs of what is given away for it."""
+    return (
+        np.where(chain.is_call, chain.dividend_yield, chain.rate),
+        np.where(chain.is_call, chain.rate, chain.dividend_yield),
+    )
+
+
+def _as_puts(chain: OptionChain) -> tuple[Floats, Puts]:
+    """Spots in strikes, and the puts that stand for the contracts; a price of theirs is in units of ``_money``."""
+    moneyness = np.where(chain.is_call, chain.strike / chain.spot, chain.spot / chain.strike)
+    near, far = _earned_and_lost(chain)
+    return moneyness, Puts(near * chain.time_to_expiry, far * chain.time_to_expiry, chain.deviation)
+
+
+def _money(chain: OptionChain) -> Floats:
+    return np.where(chain.is_call, chain.spot, chain.strike)
+
+
+def _held_to_bounds(chain: OptionChain, price: Floats) -> Floats:
+    lower, upper = american_bounds(chain)
+    return np.minimum(np.maximum(np.maximum(price, european_price(chain)), lower), upper)
+
+
+def _gain(chain: OptionChain, share: Floats) -> Floats:
+    """What exercise after this share of the time brings, in money of today, if nothing is uncertain."""
+    time = share * chain.time_to_expiry
+    asset, cash = chain.spot * np.exp(-chain.dividend_yield * time), chain.strike * np.exp(-chain.rate * time)
+    return chain.sign * (asset - cash)
+
+
+def _best_time(chain: OptionChain) -> Floats:
+    """The share of the time after which exercise brings most, if nothing is uncertain: now, at expiry, or where the
+    gain is level, if that is between."""
+    earned, lost = chain.rate * chain.strike, chain.dividend_yield * chain.spot
+    drift = (chain.rate - chain.dividend_yield) * chain.time_to_expiry
+    has_level = (earned * lost > 0) & (drift != 0)
+    with np.errstate(over="ignore"):  # to infinity, which is after expiry
+        ratio = np.divide(earned, lost, out=np.ones(len(chain)), where=has_level)
+        level = np.divide(np.log(ratio), drift, out=np.zeros(len(chain)), where=has_level)
+    shares = np.array([np.zeros(len(chain)), np.ones(len(chain)), np.clip(level, 0.0, 1.0)])
+    best = np.argmax([_gain(chain, share) for share in shares], axis=0)
+    return np.asarray(np.take_along_axis(shares, best[None], axis=0)[0])

@@ -8,18 +8,18 @@ from risk.options import OptionChain, Valuation
 from risk.portfolio_terms import OptimisationTerms, Optimised
 
 
-def american_options(chain: OptionChain) -> Valuation:
-    """``risk.american.american_valuation``."""
-    from risk.american import american_valuation
+def two_boundary_options(chain: OptionChain) -> Valuation:
+    """``risk.american_quantlib.two_boundary_valuation``."""
+    from risk.american_quantlib import two_boundary_valuation
 
-    return american_valuation(chain)
+    return two_boundary_valuation(chain)
 
 
-def american_volatilities(chain: OptionChain, price: Floats) -> ImpliedVolatility:
-    """``risk.american.american_implied_volatility``."""
-    from risk.american import american_implied_volatility
+def two_boundary_volatilities(chain: OptionChain, price: Floats) -> ImpliedVolatility:
+    """``risk.american_quantlib.two_boundary_implied_volatility``."""
+    from risk.american_quantlib import two_boundary_implied_volatility
 
-    return american_implied_volatility(chain, price)
+    return two_boundary_implied_volatility(chain, price)
 
 
 def optimal_portfolios(returns: Floats, current: Floats, terms: OptimisationTerms) -> Optimised:

@@ -30,6 +30,7 @@ from tests.inline import Inline
 PRICE, VOLATILITY = "/api/v1/options/price", "/api/v1/options/implied-volatility"
 CALL = examples.CONTRACT
 AMERICAN = {**CALL, "style": "american"}
+TWO_BOUNDARIES = {**AMERICAN, "type": "put", "rate": -0.02, "dividend_yield": -0.06}
 QUOTE = examples.QUOTE
 
 
@@ -50,7 +51,7 @@ async def test_one_american_contract(client: httpx.AsyncClient) -> None:
     answer = (await client.post(PRICE, json=examples.AMERICAN)).json()
     assert answer["price"] == pytest.approx(examples.AMERICAN_PRICE["price"], abs=1e-4)
     assert answer["greeks"] == pytest.approx(examples.AMERICAN_PRICE["greeks"], rel=1e-4)
-    assert "QuantLib" in answer["method"]
+    assert "Andersen" in answer["method"]
 
 
 async def test_each_of_a_chain_has_its_answer_or_its_own_error_in_order(client: httpx.AsyncClient) -> None:
@@ -162,17 +163,17 @@ async def test_a_chain_of_prices(client: httpx.AsyncClient) -> None:
     assert "without any volatility" in results[1]["reason"]
 
 
-async def test_where_american_options_cannot_be_computed_european_ones_are(
+async def test_where_quantlib_cannot_answer_all_else_of_the_chain_is_priced(
     client: httpx.AsyncClient, backend: FakeBackend
 ) -> None:
     backend.options = OptionsDesk(Inline(Unavailable("the process that computes this died, twice")))
-    results = (await client.post(PRICE, json={"contracts": [CALL, AMERICAN]})).json()["results"]
-    assert [result["status"] for result in results] == [200, 503]
-    assert_error(await client.post(PRICE, json=AMERICAN), 503, "unavailable")
+    results = (await client.post(PRICE, json={"contracts": [CALL, TWO_BOUNDARIES, AMERICAN]})).json()["results"]
+    assert [result["status"] for result in results] == [200, 503, 200]
+    assert_error(await client.post(PRICE, json=TWO_BOUNDARIES), 503, "unavailable")
 
 
-async def test_american_options_are_priced_in_a_process_of_their_own() -> None:
-    contracts = [OptionContract(**AMERICAN), OptionContract(**CALL), OptionContract(**examples.AMERICAN)]
+async def test_two_exercise_boundaries_are_for_quantlib_in_a_process_of_its_own() -> None:
+    contracts = [OptionContract(**it) for it in (AMERICAN, TWO_BOUNDARIES, CALL, examples.AMERICAN)]
     here = await OptionsDesk(Inline()).prices(contracts)
     offload = Offload()
     try:
@@ -180,6 +181,21 @@ async def test_american_options_are_priced_in_a_process_of_their_own() -> None:
         assert offload.pid is not None
     finally:
         await offload.close()
+
+
+async def test_the_volatility_of_two_boundaries_is_found_too(client: httpx.AsyncClient) -> None:
+    price = (await client.post(PRICE, json=TWO_BOUNDARIES)).json()
+    assert "two exercise boundaries" in price["method"]
+    quote = {name: value for name, value in TWO_BOUNDARIES.items() if name != "volatility"}
+    implied = (await client.post(VOLATILITY, json={**quote, "price": price["price"]})).json()
+    assert implied["implied_volatility"] == pytest.approx(TWO_BOUNDARIES["volatility"], rel=1e-6)
+
+
+async def test_a_large_chain_is_priced_in_a_thread_as_its_contracts_are(client: httpx.AsyncClient) -> None:
+    contracts = [{**AMERICAN, "type": kind, "strike": 80.0 + at} for at in range(20) for kind in ("call", "put")]
+    results = (await client.post(PRICE, json={"contracts": contracts})).json()["results"]
+    for contract, result in zip(contracts, results, strict=True):
+        assert result == {"status": 200, **(await client.post(PRICE, json=contract)).json()}
 
 
 @pytest.mark.parametrize(
