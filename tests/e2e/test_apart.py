@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.server import ROOT, Server, environment, free_port, running, serving
+from tests.e2e.server import KEY, ROOT, Server, environment, free_port, running, serving
+from tests.storage.history.postgres import Postgres
+from tests.storage.live_redis import live_redis
 
 pytestmark = pytest.mark.e2e
 
@@ -30,6 +32,15 @@ def runner(name: str, home: Path, port: int, model_set_dir: Path) -> Iterator[Se
         yield started
 
 
+@contextmanager
+def gateway_of(runners: dict[str, Server], home: Path, port: int | None = None, **settings: str) -> Iterator[Server]:
+    """A gateway that has these runners."""
+    urls = ",".join(f"{name}={each.url}" for name, each in runners.items())
+    joined = {"RUNNER_URLS": urls, "RUNNER_LAYOUT": "per_model"}
+    with running("service:DeepFinance", home, port=port, **joined, **settings) as started:
+        yield started
+
+
 @pytest.fixture(scope="module")
 def apart(
     tmp_path_factory: pytest.TempPathFactory, model_set_dir: Path
@@ -41,12 +52,10 @@ def apart(
             for name in RUNNERS
         }
         settings = {
-            "RUNNER_URLS": ",".join(f"{name}={each.url}" for name, each in runners.items()),
-            "RUNNER_LAYOUT": "per_model",
             "MODEL_SET_DIR": str(model_set_dir),
             "PREDICTION_CACHE_TTL": "0",
         }
-        gateway = stack.enter_context(running("service:DeepFinance", tmp_path_factory.mktemp("gateway"), **settings))
+        gateway = stack.enter_context(gateway_of(runners, tmp_path_factory.mktemp("gateway"), **settings))
         yield gateway, runners, stack
 
 
@@ -122,3 +131,69 @@ async def _ask_while(gateway: Server, change: Callable[[], None]) -> list[tuple[
         await asyncio.sleep(6)
         changed.set()
         return await asking
+
+
+async def test_gateways_are_replaced_one_by_one_and_no_request_fails(apart, model_set_dir: Path, tmp_path: Path):
+    """Two gateways share Redis and PostgreSQL; each is taken out of rotation, stopped, started and put back."""
+    _, runners, _ = apart
+    database = Postgres(tmp_path / "postgres")
+    with live_redis() as redis, ExitStack() as stack:
+        shared = {
+            "REDIS_URL": redis.url,
+            "DATABASE_URL": database.new_database(),
+            "MODEL_SET_DIR": str(model_set_dir),
+        }
+        stack.callback(database.close)
+        rotation: list[str] = []
+        started: dict[int, tuple[Server, ExitStack]] = {}
+
+        def start(port: int, home: Path) -> None:
+            own = stack.enter_context(ExitStack())
+            started[port] = own.enter_context(gateway_of(runners, home, port, **shared)), own
+            rotation.append(started[port][0].url)
+
+        async def replace(port: int, home: Path) -> None:
+            server, own = started[port]
+            rotation.remove(server.url)
+            await asyncio.sleep(0.5)  # as preStop does, until everybody has heard
+            await asyncio.to_thread(own.close)
+            assert server.returncode() == 0
+            await asyncio.to_thread(start, port, home)
+
+        places = {free_port(): tmp_path / name for name in ("first", "second")}
+        for port, home in places.items():
+            start(port, home)
+        ended = asyncio.Event()
+        asking = asyncio.create_task(_ask_in_rotation(rotation, ended))
+        for port, home in places.items():
+            await replace(port, home)
+        await asyncio.sleep(1)
+        ended.set()
+        answers = await asking
+        assert len(answers) > 50
+        assert {(status, tuple(degraded)) for status, degraded, _ in answers} == {(200, ())}
+        assert await _stored(rotation) == {forecast_id for _, _, forecast_id in answers}
+
+
+async def _ask_in_rotation(rotation: list[str], ended: asyncio.Event) -> list[tuple[int, list[str], str]]:
+    """(status, degraded, forecast_id) of ten requests a second, to one gateway after the other."""
+
+    async def ask(client: httpx.AsyncClient, url: str, horizon: int) -> tuple[int, list[str], str]:
+        answer = await client.post(f"{url}/api/v1/predict", json={"symbol": "JPM", "horizon": horizon})
+        return answer.status_code, answer.json().get("degraded"), answer.json().get("forecast_id")
+
+    tasks = []
+    async with httpx.AsyncClient(headers={"X-API-Key": KEY}, timeout=30) as client:
+        while not ended.is_set():
+            number = len(tasks)
+            tasks.append(asyncio.create_task(ask(client, rotation[number % len(rotation)], 1 + number % 45)))
+            await asyncio.sleep(0.1)
+        return [await task for task in tasks]
+
+
+async def _stored(rotation: list[str]) -> set[str]:
+    """What is in the history, as any gateway tells, once all of it has been written."""
+    await asyncio.sleep(2)
+    async with httpx.AsyncClient(headers={"X-API-Key": KEY}, timeout=30) as client:
+        answer = await client.get(f"{rotation[0]}/api/v1/predict/JPM/history", params={"limit": 200})
+    return {entry["forecast_id"] for entry in answer.json()["forecasts"]}
