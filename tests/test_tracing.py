@@ -17,10 +17,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import INVALID_SPAN, StatusCode, get_current_span
 
 import runners.tracing
+import settings
 import traced
 import tracing
 from contracts import Floats, Floats32, ForecastRequest, Grid, MemberSpec
-from errors import RunnerUnavailable
+from errors import ConfigurationError, RunnerUnavailable
 from pipeline import Outcome
 from runners.coalesce import Limits
 from runners.tracing import TracedRunner
@@ -223,6 +224,22 @@ def test_on_it_stands_in_front_of_gateway_and_runners(tmp_path: Path):
         TRACES="otlp",
     )
     assert said == "Traced TracedService\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"TRACES": "otlp"}, "requirements/tracing.txt"),
+        ({"TRACES": "jaeger"}, "TRACES: expected off or otlp"),
+        ({"TRACES_SAMPLE": "2"}, "TRACES_SAMPLE: expected the share of requests"),
+    ],
+)
+def test_what_cannot_be_traced_stops_the_start(environment: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"AUTH": "off", **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(settings, "_is_installed", lambda module: False)
+    with pytest.raises(ConfigurationError, match=said):
+        settings.load_settings()
 
 
 def test_a_receiver_that_is_away_holds_up_neither_requests_nor_the_end():
