@@ -21,6 +21,7 @@ from risk.american_put import put_values
 from risk.implied_volatility import (
     HIGHEST_VOLATILITY,
     ImpliedVolatility,
+    european_implied_volatility,
     reasons_without,
 )
 from risk.options import NO_DEVIATION, Mask, OptionChain, Valuation, european_price, european_valuation
@@ -100,7 +101,7 @@ def american_implied_volatility(chain: OptionChain, price: Floats) -> ImpliedVol
     ``chain.volatility`` is not looked at."""
     lower, upper = american_bounds(chain)
     top = np.full(len(chain), HIGHEST_VOLATILITY)
-    highest = american_price(replace(chain, volatility=top))
+    highest = _price_reached(replace(chain, volatility=top), price)
     reasons = list(reasons_without(chain, price, lower, upper, highest, PRICE_ERROR * chain.strike))
     rows = np.flatnonzero([reason is None for reason in reasons])
 
@@ -110,11 +111,27 @@ def american_implied_volatility(chain: OptionChain, price: Floats) -> ImpliedVol
 
     volatility = np.full(len(chain), np.nan)
     if len(rows):
-        bracket = (np.zeros(len(rows)), top[rows])
+        bracket = (np.zeros(len(rows)), _volatility_above(chain.take(rows), price[rows]))
         volatility[rows] = find_root(excess, bracket, args=(rows.astype(np.float64),), tolerances=TOLERANCES).x
     for row in rows[np.isnan(volatility[rows])]:
         reasons[row] = NO_PRICE
     return ImpliedVolatility(volatility, tuple(reasons), lower, upper)
+
+
+def _price_reached(chain: OptionChain, price: Floats) -> Floats:
+    """The European price, which an American option is worth at least; its own only where that is below ``price``."""
+    reached = european_price(chain)
+    short = np.flatnonzero(reached < price)
+    if len(short):
+        reached[short] = american_price(chain.take(short))
+    return reached
+
+
+def _volatility_above(chain: OptionChain, price: Floats) -> Floats:
+    """A volatility that is not too low: at the one which the price implies for a European option, an American one is
+    worth no less. A little more, for rounding; where there is none, the highest."""
+    implied = european_implied_volatility(chain, price).volatility
+    return np.where(np.isnan(implied), HIGHEST_VOLATILITY, np.minimum(implied * (1 + 1e-6), HIGHEST_VOLATILITY))
 
 
 def _early_valuation(chain: OptionChain) -> Valuation:
