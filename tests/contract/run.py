@@ -49,8 +49,8 @@ def check(server: Server, folder: Path, *, key: str | None, options: Sequence[st
         *(() if key is None else ("--header", f"X-API-Key: {key}")),
         *options,
     ]
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.contract.hooks", "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    more = {"SCHEMATHESIS_HOOKS": "tests.contract.hooks", "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **more}, capture_output=True, text=True, check=False)
     return _outcome(done, report)
 
 
