@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from contracts import Floats, Ints
 from risk.american_boundary import Puts, Scheme, angles, density, settled, start, weighted
 
-CLOSE_DRIFT = 2.0
+CLOSE_DRIFT = 3.0
 """Up to this 2 |rate - yield| / variance the steps of equation A settle fast, above it those of B (measured)."""
 CLOSE = Scheme("A", nodes=8, points=8, price_points=24, steps=3)
 WIDE = Scheme("B", nodes=10, points=10, price_points=32, steps=5)
