@@ -3,7 +3,8 @@
     python -m bench.options
 
 All of them are computed in this process, as in the service, a chain of American ones in a thread. The median of many
-requests after a warm-up; validation of the body, pricing, Greeks and the JSON of the answer are all in it, the network is not.
+requests after a warm-up; validation of the body, pricing, Greeks and the JSON of the answer are all in it, the network
+is not.
 """
 
 from __future__ import annotations

@@ -138,8 +138,8 @@ def _responses(one: Json, chain: Json) -> dict[int | str, dict[str, Any]]:
     return {
         200: {"content": {"application/json": {"examples": _examples(one, chain)}}},
         422: {"model": ErrorBody, "description": "A field is wrong."},
-        503: {"model": ErrorBody, "description": "What computes American options cannot answer now."},
-        504: {"model": ErrorBody, "description": "The American options of the chain took too long."},
+        503: {"model": ErrorBody, "description": "What computes American options with two exercise boundaries cannot answer now."},
+        504: {"model": ErrorBody, "description": "American options with two exercise boundaries took too long."},
     }
 
 
