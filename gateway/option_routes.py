@@ -138,7 +138,7 @@ def _responses(one: Json, chain: Json) -> dict[int | str, dict[str, Any]]:
     return {
         200: {"content": {"application/json": {"examples": _examples(one, chain)}}},
         422: {"model": ErrorBody, "description": "A field is wrong."},
-        503: {"model": ErrorBody, "description": "What computes American options with two exercise boundaries cannot answer now."},
+        503: {"model": ErrorBody, "description": "What prices American options with two boundaries cannot answer now."},
         504: {"model": ErrorBody, "description": "American options with two exercise boundaries took too long."},
     }
 
