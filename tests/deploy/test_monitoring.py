@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.metrics_core import Sample
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.deploy.promql import ADDED, Reading, reading
@@ -44,8 +45,8 @@ def queries() -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Series:
-    """Labels of what a service exports that has done a little of everything, by name of the series."""
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    """What a service exports that has done a little of everything."""
     with imitation() as vendor, server_to_watch(tmp_path_factory.mktemp("watched"), vendor.url) as server:
         vendor.answer = chart
         use(server)
@@ -53,10 +54,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Series:
         fail(server)
         with server.client() as client:
             text = client.get("/metrics").text
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+@pytest.fixture(scope="module")
+def exported(samples: list[Sample]) -> Series:
+    """The labels of each, by name of the series."""
     series: Series = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            series.setdefault(sample.name, set()).update(sample.labels)
+    for sample in samples:
+        series.setdefault(sample.name, set()).update(sample.labels)
     return series
 
 
@@ -106,10 +112,17 @@ def test_what_queries_read_is_exported(exported: Series):
 
 
 @pytest.mark.e2e
-def test_alerts_see_what_they_are_for(exported: Series):
-    """Of the series that appear with their first event, those that alerts wait for."""
-    assert {"deepfinance_runner_failures_total", "deepfinance_source_breaker_state"} <= set(exported)
-    assert exported["deepfinance_forecast_data_total"] == {"source", "state"}
+def test_failures_are_counted_from_nought(samples: list[Sample]):
+    """A counter that first appears as 1 has not increased, for Prometheus."""
+    failures = {
+        (it.labels["model"], it.labels["reason"]): it.value
+        for it in samples
+        if it.name == "deepfinance_runner_failures_total"
+    }
+    assert failures["lstm", "timeout"] >= 1
+    assert failures["xgboost", "lost"] == 0
+    sides = {it.labels["side"]: it.value for it in samples if it.name == "deepfinance_outcomes_total"}
+    assert sides == {"below": 0, "inside": 0, "above": 0}
 
 
 def test_legends_and_texts_use_labels_that_results_have():
