@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,12 @@ class Market:
 
 def desk_with(offload: Any) -> PortfolioDesk:
     return PortfolioDesk(Market(), Weekdays(), offload)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def optimisers() -> None:
+    """Imported, which takes seconds, before the two that a request may take."""
+    import_module("risk.optimisation")
 
 
 @pytest.fixture(autouse=True)
