@@ -66,7 +66,7 @@ class OptionsDesk:
         found = _volatilities(european_implied_volatility(chain.take(closed), price[closed]), BISECTION)
         answers = dict(zip(closed.tolist(), found, strict=True))
         if len(collocated):
-            solved = await _aside(american_implied_volatility, chain.take(collocated), price[collocated])
+            solved = await asyncio.to_thread(american_implied_volatility, chain.take(collocated), price[collocated])
             answers.update(zip(collocated.tolist(), _volatilities(solved, CHANDRUPATLA), strict=True))
         if len(differenced):
             some = chain.take(differenced)
@@ -92,9 +92,9 @@ def _by_method(
     return np.flatnonzero(masks[0]), np.flatnonzero(masks[1]), np.flatnonzero(masks[2])
 
 
-async def _aside(price: Callable[..., A], chain: OptionChain, *args: Floats) -> A:
+async def _aside(price: Callable[[OptionChain], A], chain: OptionChain) -> A:
     """Here where that takes a moment, else in a thread: NumPy lets others run while it computes."""
-    return price(chain, *args) if len(chain) <= FEW else await asyncio.to_thread(price, chain, *args)
+    return price(chain) if len(chain) <= FEW else await asyncio.to_thread(price, chain)
 
 
 async def _or_errors(call: Awaitable[A], count: int, answers: Callable[[A], Answers]) -> Answers:
