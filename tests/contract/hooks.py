@@ -15,6 +15,8 @@ import schemathesis
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
+from gateway.schemas import ErrorBody, PredictResponse
+
 #: Refusals that no JSON Schema can state, because they need two values, or what is published or known.
 RULES = tuple(
     re.compile(rule)
@@ -56,6 +58,22 @@ def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> 
         in_its_place = case.operation.path in EACH_ON_ITS_OWN and _refuses_an_item(_json(response))
         return not (in_its_place or response.status_code in TOO_LONG)
     return True
+
+
+@schemathesis.check
+def events_end_with_a_forecast_or_an_error(ctx: Any, response: Any, case: Any) -> None:
+    """The specification has no schema for the events of a stream, so what is in them is looked at here."""
+    if case.operation.path != "/api/v1/predict/stream" or response.status_code != 200:
+        return
+    *members, (name, data) = (_event(text) for text in response.content.decode().strip().split("\n\n"))
+    assert members, "no event before the last"
+    assert {kind for kind, _ in members} == {"member"}, "only members come before the last"
+    {"forecast": PredictResponse, "error": ErrorBody}[name].model_validate_json(data)
+
+
+def _event(text: str) -> tuple[str, str]:
+    name, data = text.split("\n")
+    return name.removeprefix("event: "), data.removeprefix("data: ")
 
 
 def _json(response: Any) -> Any:
