@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 def _launcher(tmp_path: Path, model_set_dir: Path, **settings: str) -> subprocess.Popen[str]:
     env = environment(tmp_path / "unused", MODEL_SET_DIR=str(model_set_dir), STATE_DIR=str(tmp_path), **settings)
-    for name in ("ML_SERVICE_API_KEY", "BENTOML_HOME"):
+    for name in ("ML_SERVICE_API_KEY", "BENTOML_HOME", "RUNNER_LAYOUT"):
         env.pop(name)
     return subprocess.Popen(
         [sys.executable, "serve.py"], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -28,18 +29,22 @@ def _launcher(tmp_path: Path, model_set_dir: Path, **settings: str) -> subproces
 
 
 def test_it_prints_a_call_that_works_and_ends_when_asked(tmp_path: Path, model_set_dir: Path):
-    launcher = _launcher(tmp_path, model_set_dir, PORT=str(free_port()))
+    port = free_port()
+    launcher = _launcher(tmp_path, model_set_dir, PORT=str(port))
     try:
         banner = _read_until(launcher, "Ctrl-C")
         (command,) = re.findall(r"^  (curl .*?-d '.*?')$", banner, re.MULTILINE | re.DOTALL)
         answer = json.loads(subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout)
         assert answer["symbol"] == "AAPL"
-        assert (tmp_path / "api_key").read_text().strip() in command
+        key = (tmp_path / "api_key").read_text().strip()
+        assert key in command
+        status = httpx.get(f"http://127.0.0.1:{port}/api/v1/models/status", headers={"X-API-Key": key}).json()
+        assert "cores" in status["layout_reason"]
         family = psutil.Process(launcher.pid).children(recursive=True)
         launcher.send_signal(signal.SIGINT)
         assert launcher.wait(20) == 0
         gone, alive = psutil.wait_procs(family, timeout=5)
-        assert len(gone) >= 5
+        assert len(gone) >= 2  # supervisor and gateway, and runners where there are cores for them
         assert not alive
     finally:
         stop(launcher)
