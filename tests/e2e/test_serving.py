@@ -185,6 +185,8 @@ def test_all_processes_together_stay_small_under_load(
     server: Server, one_by_one: dict[tuple[str, int], dict[str, Any]], record_property: Any
 ):
     test_two_hundred_at_once_are_each_given_their_own_answer(server, one_by_one)
-    megabytes = sum(it.memory_full_info().pss for it in server.family()) / 1e6
+    # the process for heavy work comes when portfolios or reports are asked for, and goes two minutes later
+    family = [it for it in server.family() if not any("offload" in part for part in it.cmdline())]
+    megabytes = sum(it.memory_full_info().pss for it in family) / 1e6
     record_property("pss_mb", round(megabytes))
     assert megabytes < 700
