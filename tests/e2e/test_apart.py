@@ -133,6 +133,7 @@ async def _ask_while(gateway: Server, change: Callable[[], None]) -> list[tuple[
         return await asking
 
 
+@pytest.mark.long
 async def test_gateways_are_replaced_one_by_one_and_no_request_fails(apart, model_set_dir: Path, tmp_path: Path):
     """Two gateways share Redis and PostgreSQL; each is taken out of rotation, stopped, started and put back."""
     _, runners, _ = apart

@@ -47,6 +47,7 @@ def _page(client: httpx.Client, symbol: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.long
 def test_it_does_not_matter_where_a_forecast_is_kept(model_set_dir: Path):
     # settled at once they could not be compared: the bundled prices are old
     common = {"MODEL_SET_DIR": str(model_set_dir), "SETTLEMENT_INTERVAL": "3600", "PREDICTION_CACHE_TTL": "600"}
