@@ -186,7 +186,7 @@ HISTORY: Final[dict[str, Any]] = {
                     "error": -0.0464,
                 }
             ],
-            "models_version": "20221231-6a8931bf37",
+            "models_version": "20221231-f35583bbdb",
             "provider": "yahoo",
             "fingerprint": "sha256:1aabf9d4aa95",
             "degraded": [],
@@ -206,7 +206,7 @@ HISTORY: Final[dict[str, Any]] = {
 }
 
 LIVE_SCOREBOARD: Final[dict[str, Any]] = {
-    "models_version": "20221231-6a8931bf37",
+    "models_version": "20221231-f35583bbdb",
     "symbol": "AAPL",
     "rows": [
         {

@@ -15,7 +15,7 @@ WARMUP: Final[dict[str, Any]] = {
 }
 
 MODELS_STATUS: Final[dict[str, Any]] = {
-    "models_version": "20221231-6a8931bf37",
+    "models_version": "20221231-f35583bbdb",
     "layout": "per_model",
     "layout_reason": "RUNNER_LAYOUT says so",
     "members": [
@@ -40,7 +40,7 @@ MODELS_STATUS: Final[dict[str, Any]] = {
 
 RELOAD: Final[dict[str, Any]] = {
     "status": "reloaded",
-    "models_version": "20221231-6a8931bf37",
+    "models_version": "20221231-f35583bbdb",
     "previous_version": "20211231-11d0a37c52",
     "seconds": 0.9,
 }

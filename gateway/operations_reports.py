@@ -69,7 +69,7 @@ class ReloadReport(Report):
     status: Literal["reloaded", "unchanged"] = Field(
         description="`unchanged`: the published set is the one in use. Both mean that it is in use now."
     )
-    models_version: str = Field(description="Version in use now.", examples=["20221231-6a8931bf37"])
+    models_version: str = Field(description="Version in use now.", examples=["20221231-f35583bbdb"])
     previous_version: str = Field(description="Version in use before.", examples=["20211231-11d0a37c52"])
     seconds: float = Field(ge=0, description="How long it took to check, load and try out the set.")
 
