@@ -19,8 +19,9 @@ def chain_of(rows: Iterable[tuple[str, float, float, float, float, float, float]
 
 def one(kind: str = "call", **changed: float) -> OptionChain:
     """A contract at the money over a year, but for what is said."""
-    inputs = {"strike": 100.0, "spot": 100.0, "dividend_yield": 0.02, "rate": 0.05, "time": 1.0, "volatility": 0.2}
-    return chain_of([(kind, *(inputs | changed).values())])
+    usual = {"strike": 100.0, "spot": 100.0, "dividend_yield": 0.02, "rate": 0.05, "time": 1.0, "volatility": 0.2}
+    strike, spot, dividend_yield, rate, time, volatility = (usual | changed).values()
+    return chain_of([(kind, strike, spot, dividend_yield, rate, time, volatility)])
 
 
 def random_chain(seed: int, n: int = 300, lowest_rate: float = 0.0) -> OptionChain:

@@ -105,7 +105,7 @@ def chain_within(seed: int, n: int, rates: tuple[float, float], volatilities: tu
         np.full(n, 100.0),
         rng.uniform(*rates, n),
         rng.uniform(*rates, n),
-        np.exp(rng.uniform(*np.log(volatilities), n)),
+        np.exp(rng.uniform(np.log(volatilities[0]), np.log(volatilities[1]), n)),
         np.exp(rng.uniform(np.log(0.003), np.log(years), n)),
     )
     return chain.take(np.flatnonzero(~has_two_boundaries(chain)))
