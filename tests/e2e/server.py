@@ -38,7 +38,9 @@ class Server:
         return httpx.AsyncClient(base_url=self.url, headers={"X-API-Key": KEY}, timeout=30, limits=limits)
 
     def family(self) -> list[psutil.Process]:
-        return [self.process, *self.process.children(recursive=True)]
+        """All processes that live; one that has ended may wait a while for its parent to notice."""
+        everyone = [self.process, *self.process.children(recursive=True)]
+        return [it for it in everyone if _lives(it)]
 
     def returncode(self) -> int | None:
         """The exit status, None while it runs."""
@@ -47,6 +49,13 @@ class Server:
     def runner(self, name: str) -> psutil.Process:
         found = next((it for it in self.family() if name in it.cmdline()), None)
         return found or pytest.skip(f"there is no process {name} in this layout")
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_port() -> int:
