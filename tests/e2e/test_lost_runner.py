@@ -23,6 +23,18 @@ def own_server(tmp_path_factory: pytest.TempPathFactory, model_set_dir: Path) ->
         yield started
 
 
+@pytest.fixture(autouse=True)
+def _all_are_back(own_server: Server) -> None:
+    """The tests take runners away from one another's server, in any order."""
+    with own_server.client() as client:
+        for _ in range(200):
+            members = client.get("/api/v1/models/status").json()["members"]
+            if all(it["circuit"] == "closed" for it in members):
+                return
+            time.sleep(0.1)
+    raise AssertionError("a runner did not come back")
+
+
 def test_a_killed_runner_is_named_until_it_is_back(own_server: Server):
     answers, checks = asyncio.run(_watch_a_loss(own_server, "LstmRunner"))
     assert {status for _, _, status, _ in answers} == {200}
