@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from ensemble.distribution import recent_corrections
 from ensemble.online import Correction, anchor
 from errors import DeepFinanceError
 from features.build import history_inputs
+from remembering import Remembered
 
 AT_ONCE = 8
 """Replays that go on at the same time: each asks every model for one to two years of forecasts, and requests of one row
@@ -29,43 +29,24 @@ Work = Callable[[], Awaitable[Correction | None]]
 class Memory(Protocol):
     """Corrections by all that they depend on."""
 
-    async def recall(self, key: object, work: Work) -> Correction | None: ...
+    async def recall(self, key: Hashable, work: Work) -> Correction | None: ...
 
 
 class CorrectionMemory:
-    """The last correction of each series, by all that it depends on; the least recently used are forgotten.
-
-    Belongs to one event loop."""
+    """The last corrections, few of them worked out at the same time. Belongs to one event loop."""
 
     def __init__(self, kept: int = 4096, at_once: int = AT_ONCE) -> None:
-        self._kept = kept
-        self._known: OrderedDict[object, Correction] = OrderedDict()
-        self._under_way: dict[object, asyncio.Task[Correction | None]] = {}
+        self._known: Remembered[Correction | None] = Remembered(kept, keeps=lambda found: found is not None)
         self._turns = asyncio.Semaphore(at_once)
 
-    async def recall(self, key: object, work: Work) -> Correction | None:
-        """What is known under ``key``, else what ``work`` finds, which is remembered unless it is None.
+    async def recall(self, key: Hashable, work: Work) -> Correction | None:
+        """What is known under ``key``, else what ``work`` finds, which is remembered unless it is None."""
 
-        Whoever asks for the same while it is under way waits for it, and it goes on when one of them gives up.
-        """
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
-        if key not in self._under_way:
-            self._under_way[key] = asyncio.create_task(self._find(key, work))
-        return await asyncio.shield(self._under_way[key])
-
-    async def _find(self, key: object, work: Work) -> Correction | None:
-        try:
+        async def in_turn() -> Correction | None:
             async with self._turns:
-                found = await work()
-        finally:
-            del self._under_way[key]
-        if found is not None:
-            self._known[key] = found
-            while len(self._known) > self._kept:
-                self._known.popitem(last=False)
-        return found
+                return await work()
+
+        return await self._known.get(key, in_turn)
 
 
 class InTurns:
@@ -75,7 +56,7 @@ class InTurns:
         self._memory = memory
         self._turns = asyncio.Semaphore(at_once)
 
-    async def recall(self, key: object, work: Work) -> Correction | None:
+    async def recall(self, key: Hashable, work: Work) -> Correction | None:
         async with self._turns:
             return await self._memory.recall(key, work)
 

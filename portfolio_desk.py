@@ -16,11 +16,12 @@ from contracts import Bars, Calendar, Floats, Instrument, MarketData, Times
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, UnknownSymbol, UnusableSeries
 from gateway.portfolio_schemas import OptimisationRequest, PortfolioRequest
 from offload import Offload
+from remembering import Remembered
 from risk.offloaded import optimal_portfolios
 from risk.portfolio_report import Holdings, Terms, optimisation_of, risk_of, shock_of, stress_of
 from risk.portfolio_terms import OptimisationTerms
 from risk.returns import simple_returns
-from risk_desk import Remembered, default_benchmark, sessions_per_year
+from risk_desk import default_benchmark, sessions_per_year
 
 FEWEST_RETURNS = 30
 PATIENCE = 30.0

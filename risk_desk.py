@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from gateway.risk_picture import draw_charts, draw_page
 from gateway.risk_schemas import PictureKind, ReturnsRequest, RiskRequest
 from offload import Offload
 from pipeline import Outcome
+from remembering import Remembered
 from risk.gjr import Fits, fitted, refit_places
 from risk.measure import Undefined
 from risk.plain import plain_report
@@ -34,7 +34,6 @@ from risk_pictures import pictured
 
 FIT_SECONDS = 20.0
 DRAW_SECONDS = 20.0
-KEPT = 256
 CALENDAR_YEARS = 10
 BENCHMARKS = {
     "XNYS": "^GSPC",
@@ -55,43 +54,12 @@ BENCHMARKS = {
 NOT_WANTED = "include_benchmark is false"
 NOT_TESTED = "forecasts of the past days of this symbol are not remade here; see evidence in /predict and /scoreboard"
 
-T = TypeVar("T")
 Quantiles = Callable[[str, int, Sequence[float]], Awaitable[Sequence[float]]]
 """Symbol, horizon and levels -> quantiles of the simple return; raises a DeepFinanceError."""
 
 
 class Passing(str):
     """A reason that may be gone the next time: an answer that has it is not remembered."""
-
-
-class Remembered(Generic[T]):
-    """The last values by key, each worked out once however many ask at the same time. Belongs to one event loop."""
-
-    def __init__(self, kept: int = KEPT, keeps: Callable[[T], bool] = lambda _: True) -> None:
-        self._kept = kept
-        self._keeps = keeps
-        self._known: OrderedDict[Hashable, T] = OrderedDict()
-        self._under_way: dict[Hashable, asyncio.Task[T]] = {}
-
-    async def get(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """What is known, else what ``work`` finds; neither an error nor what ``keeps`` refuses is remembered."""
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
-        if key not in self._under_way:
-            self._under_way[key] = asyncio.create_task(self._find(key, work))
-        return await asyncio.shield(self._under_way[key])
-
-    async def _find(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        try:
-            found = await work()
-        finally:
-            del self._under_way[key]
-        if self._keeps(found):
-            self._known[key] = found
-        while len(self._known) > self._kept:
-            self._known.popitem(last=False)
-        return found
 
 
 class ForecastQuantiles:

@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "storage": LEAVES,
     "runners": LEAVES | {"features.spec", "features.filtered", "logs", "settings", "tracing"},
     "answer": LEAVES | PURE,
-    "corrections": LEAVES | PURE,
+    "remembering": set(),
+    "corrections": LEAVES | PURE | {"remembering"},
     "inputs": LEAVES | PURE,
     "explanation": LEAVES | PURE | {"answer"},
     "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation", "inputs"},
@@ -49,10 +50,10 @@ ALLOWED: dict[str, set[str]] = {
     "warming": LEAVES | {"gateway", "pipeline", "serving"},
     "serving": LEAVES | {"corrections", "gateway", "gathering", "pipeline", "runners"},
     "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
-    "risk_desk": LEAVES | PURE | {"answer", "pipeline", "offload", "gateway", "risk_pictures"},
+    "risk_desk": LEAVES | PURE | {"answer", "pipeline", "offload", "gateway", "remembering", "risk_pictures"},
     "risk_pictures": LEAVES | PURE | {"gateway"},
     "options_desk": LEAVES | PURE | {"gateway", "offload"},
-    "portfolio_desk": LEAVES | PURE | {"answer", "gateway", "offload", "risk_desk"},
+    "portfolio_desk": LEAVES | PURE | {"answer", "gateway", "offload", "remembering", "risk_desk"},
     "offload": LEAVES,
     "wiring": LEAVES
     | PURE

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import date
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from contracts import AssetClass, Bars, Forecast, ForecastRequest, Instrument
 from errors import DeepFinanceError, SourceUnavailable, Timeout, UnknownSymbol, UnusableSeries
 from gateway.risk_schemas import ReturnsRequest, ReturnsResponse, RiskRequest, RiskResponse
 from offload import Offload
-from risk_desk import ForecastQuantiles, Remembered, RiskDesk, default_benchmark, sessions_per_year
+from risk_desk import ForecastQuantiles, RiskDesk, default_benchmark, sessions_per_year
 from tests.features.series import wandering_bars
 from tests.in_memory import MemoryMarket, Weekdays
 from tests.risk.test_any_returns import problems
@@ -266,39 +265,6 @@ def test_a_year_has_the_sessions_of_the_exchange():
     crypto = Instrument("BTC-USD", AssetClass.CRYPTO, "24/7", "USD")
     assert sessions_per_year(EveryDay(), crypto, date(2022, 6, 1)) == 365
     assert sessions_per_year(Weekdays(), crypto, date(2022, 6, 1)) == 260
-
-
-async def test_what_is_remembered_is_bounded_and_an_error_is_not_kept():
-    remembered: Remembered[int] = Remembered(kept=2)
-    calls: list[int] = []
-
-    async def work(value: int) -> int:
-        calls.append(value)
-        if value < 0:
-            raise UnknownSymbol("no")
-        return value
-
-    for key in (1, 2, 1, 3, 1, 2):
-        assert await remembered.get(key, partial(work, key)) == key
-    assert calls == [1, 2, 3, 2]
-    for _ in range(2):
-        with pytest.raises(UnknownSymbol):
-            await remembered.get("bad", partial(work, -1))
-    assert calls[-2:] == [-1, -1]
-
-
-async def test_a_caller_who_goes_away_does_not_stop_the_work_of_the_others():
-    remembered: Remembered[str] = Remembered()
-
-    async def work() -> str:
-        await asyncio.sleep(0.05)
-        return "done"
-
-    first = asyncio.create_task(remembered.get("key", work))
-    second = asyncio.create_task(remembered.get("key", work))
-    await asyncio.sleep(0)
-    first.cancel()
-    assert await second == "done"
 
 
 @pytest.mark.parametrize(("kind", "start"), [("pdf", b"%PDF-"), ("png", b"\x89PNG")])
