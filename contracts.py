@@ -323,20 +323,6 @@ def kind_of(asset_class: AssetClass, has_ranges: bool) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class MemberForecast:
-    """What one runner answered for one series: z quantiles (n_horizons, n_levels), or why there are none."""
-
-    model: str
-    version: str
-    quantiles: Floats | None
-    error: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        return self.quantiles is not None
-
-
-@dataclass(frozen=True, slots=True)
 class ForecastRequest:
     """A validated request. ``weights`` is None for the published ones; ``models`` is in published order."""
 
