@@ -17,7 +17,7 @@ from scipy.optimize.elementwise import find_root
 
 from contracts import Floats, Ints
 from risk.american_boundary import Puts
-from risk.american_put import put_values
+from risk.american_put import put_prices, put_values
 from risk.implied_volatility import (
     HIGHEST_VOLATILITY,
     ImpliedVolatility,
@@ -52,7 +52,7 @@ def american_price(chain: OptionChain) -> Floats:
     european, early = _by_method(chain)
     price[european] = european_price(chain.take(european))
     if len(early):
-        price[early] = _held_to_bounds(some := chain.take(early), _money(some) * put_values(*_as_puts(some)).price)
+        price[early] = _held_to_bounds(some := chain.take(early), _money(some) * put_prices(*_as_puts(some)))
     return price
 
 

@@ -21,10 +21,12 @@ from scipy.special import ndtr
 
 from contracts import Floats
 
-QD_STEPS = 6
-"""Halley steps from the boundary at expiry; what is left of the error is the fixed point's."""
+QD_STEPS = 2
+"""Halley steps from the quadratic approximation; what is left of the error is the fixed point's."""
 FARTHEST_STEP = 0.3
 """A Halley step keeps at least this share of the boundary."""
+LOWEST_START = 1e-3
+"""Of the boundary at expiry."""
 _NORMAL = 1 / np.sqrt(2 * np.pi)
 
 
@@ -175,6 +177,18 @@ class _Step:
         return (self.cash_measure * cash).sum(axis=1), (self.asset_measure * asset).sum(axis=1)
 
 
+def _first_guess(puts: Puts, time: Floats, deviation: Floats) -> Floats:
+    """(nodes, n) the boundary as G. Barone-Adesi and R. Whaley guess it (1987, equation 39): it falls from its height at
+    expiry towards that of a put that never expires."""
+    drift = puts.rate - puts.dividend_yield
+    omega = 2 * drift / puts.deviation**2
+    power = -0.5 * (omega - 1 + np.sqrt((omega - 1) ** 2 + 8 * puts.rate / puts.deviation**2))
+    top, perpetual = np.exp(puts.log_at_expiry), power / (power - 1)
+    left = np.exp(np.minimum((drift * time - 2 * deviation) / (1 - perpetual), 0.0))
+    guess = perpetual + (top - perpetual) * left
+    return np.asarray(np.clip(np.where(np.isfinite(guess), guess, top), LOWEST_START * top, top))
+
+
 def start(puts: Puts, scheme: Scheme) -> Floats:
     """The ``depth`` (nodes, n) of the QD+ boundary: the root of its equation at each node, by Halley's method. Names
     as in the paper by Li; the form of the equation is that of Andersen, Lake and Offengenden."""
@@ -187,8 +201,7 @@ def start(puts: Puts, scheme: Scheme) -> Floats:
     root = np.sqrt((omega - 1) ** 2 + 8 * per_time / variance)
     weight = -2 / (variance * root)
     beta = weight * cash * per_time * (1 - 2 * per_time / (variance * root**2)) + 0.5 * (omega - 1 + root)
-    top = np.exp(puts.log_at_expiry)
-    level = top + np.zeros_like(cash)
+    top, level = np.exp(puts.log_at_expiry), _first_guess(puts, time, deviation)
     for _ in range(QD_STEPS):
         upper = (np.log(level) + (rate - carry) * time) / deviation + 0.5 * deviation
         lower = upper - deviation

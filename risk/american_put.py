@@ -27,8 +27,9 @@ yield alone, even these miss it, and no price is better than one that may be wro
 LONG = Scheme("B", nodes=24, points=32, price_points=64, steps=10)
 FAR = 5.0
 """Deviations from the boundary at which its corner is no more seen."""
-BLOCK = 512
-"""Contracts computed at a time: the arrays of a block fit into the processor's cache."""
+BLOCK = 16_000
+"""Numbers in the largest array of what is computed at a time: 128 kB, which stay in the processor's second cache, and
+which malloc has at hand (above, it asks the system for new pages every time)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,21 +42,31 @@ class PutValues:
     beside: Floats
 
 
+def put_prices(spot: Floats, puts: Puts) -> Floats:
+    """(n,) prices at ``spot`` (n,) in strikes. NaN where rate or yield is above LONGEST_EXTENT."""
+    return np.asarray(_by_block(spot, [puts], slopes=False)[0])
+
+
 def put_values(spot: Floats, puts: Puts, *beside: Puts) -> PutValues:
-    """Price, delta and gamma, at ``spot`` (n,) in strikes, and prices of other puts (n,) that differ from ``puts`` so
-    little that a difference of the prices is a derivative: all take the same steps, from the same boundary. NaN where
-    rate or yield is above LONGEST_EXTENT."""
-    values = np.full((3 + len(beside), len(spot)), np.nan)
-    for scheme, rows in _by_scheme(puts):
-        for block in (rows[at : at + BLOCK] for at in range(0, len(rows), BLOCK)):
+    """Price, delta and gamma, and prices of other puts (n,) that differ from ``puts`` so little that a difference of
+    the prices is a derivative: all take the same steps, from the same boundary."""
+    price, delta, gamma, *others = _by_block(spot, [puts, *beside], slopes=True)
+    return PutValues(price, delta, gamma, np.array(others))
+
+
+def _by_block(spot: Floats, puts: Sequence[Puts], *, slopes: bool) -> Floats:
+    """(n_values, n) as ``_values`` has them."""
+    values = np.full((len(puts) + 2 * slopes, len(spot)), np.nan)
+    for scheme, rows in _by_scheme(puts[0]):
+        size = BLOCK // (scheme.nodes * scheme.points * len(puts))
+        for block in (rows[at : at + size] for at in range(0, len(rows), size)):
             # At least two: alone, sums over the other axes would be taken in another order, to another last bit.
             columns = block if len(block) > 1 else np.repeat(block, 2)
             # Far from the money distributions underflow, and what they are multiplied with may overflow.
             with np.errstate(all="ignore"):
-                found = _values(spot[columns], [_taken(it, columns) for it in (puts, *beside)], scheme)
+                found = _values(spot[columns], [_taken(it, columns) for it in puts], scheme, slopes=slopes)
             values[:, block] = found[:, : len(block)]
-    price, delta, gamma, *others = values
-    return PutValues(price, delta, gamma, np.array(others))
+    return values
 
 
 def _by_scheme(puts: Puts) -> list[tuple[Scheme, Ints]]:
@@ -71,55 +82,80 @@ def _taken(puts: Puts, rows: Ints) -> Puts:
     return Puts(*(getattr(puts, field.name)[rows] for field in fields(puts)))
 
 
-def _values(spot: Floats, puts: Sequence[Puts], scheme: Scheme) -> Floats:
-    """(2 + n_puts, n) price, delta and gamma of the first, prices of the others."""
-    all_of_them = Puts(*(np.concatenate([getattr(it, field.name) for it in puts]) for field in fields(Puts)))
-    depth = settled(all_of_them, scheme, np.tile(start(puts[0], scheme), len(puts)))
+def _values(spot: Floats, puts: Sequence[Puts], scheme: Scheme, *, slopes: bool) -> Floats:
+    """Price of the first, its delta and gamma where ``slopes`` are wanted, prices of the others: each (n,)."""
+    count = len(spot)
+    everyone = Puts(*(np.concatenate([getattr(it, field.name) for it in puts]) for field in fields(Puts)))
+    depth = settled(everyone, scheme, np.tile(start(puts[0], scheme), len(puts)))
     spots = np.tile(spot, len(puts))
-    above = np.log(spots) - all_of_them.log_at_expiry + depth[0]
-    held = _european(spots, all_of_them) + _early_exercise(spots, all_of_them, scheme, depth, np.maximum(above, 0.0))
-    exercised = np.array([1 - spots, np.full(len(spots), -1.0), np.zeros(len(spots))])
-    price, delta, gamma = np.where(above > 0, held, exercised).reshape(3, len(puts), len(spot))
-    return np.vstack([price[:1], delta[:1], gamma[:1], price[1:]])
+    above = np.log(spots) - everyone.log_at_expiry + depth[0]
+    early = _EarlyExercise(spots, everyone, scheme, depth, np.maximum(above, 0.0))
+    price = np.where(above > 0, _european_price(spots, everyone) + early.price(), 1 - spots).reshape(len(puts), count)
+    if not slopes:
+        return np.asarray(price)
+    held = above[:count] > 0
+    delta, gamma = _european_slopes(spot, puts[0]) + early.slopes(count)
+    return np.vstack([price[:1], np.where(held, delta, -1.0), np.where(held, gamma, 0.0), price[1:]])
 
 
-def _european(spot: Floats, puts: Puts) -> Floats:
-    """(3, n), as risk/options.py has it."""
-    upper = (np.log(spot) + puts.rate - puts.dividend_yield) / puts.deviation + 0.5 * puts.deviation
-    asset = np.exp(-puts.dividend_yield)
-    delta = -asset * ndtr(-upper)
-    price = np.exp(-puts.rate) * ndtr(puts.deviation - upper) + spot * delta
-    return np.array([price, delta, asset * density(upper) / (spot * puts.deviation)])
+def _upper(spot: Floats, puts: Puts) -> Floats:
+    return (np.log(spot) + puts.rate - puts.dividend_yield) / puts.deviation + 0.5 * puts.deviation
 
 
-def _early_exercise(spot: Floats, puts: Puts, scheme: Scheme, depth: Floats, above: Floats) -> Floats:
-    """(3, n) what early exercise adds. ``depth`` is that of the boundary, ``above`` is log(spot / boundary) now."""
-    rate, carry, deviation = puts.rate, puts.dividend_yield, puts.deviation
-    angle, weight = (column[:, None] for column in angles(scheme.price_points))
-    sine, cosine = np.sin(angle), np.cos(angle)
-    passed, spread = sine**2, deviation * sine
-    depths = np.sqrt(np.maximum(weighted(scheme.price_spread, depth**2), 0.0))
-    upper = (np.log(spot) - puts.log_at_expiry + depths + (rate - carry) * passed) / spread + 0.5 * spread
-    asset = carry * np.exp(-carry * passed) * ndtr(-upper)
-    lower = upper - spread
-    asset_peak, interest = carry * np.exp(-carry * passed) * density(upper), rate * np.exp(-rate * passed)
-    pull = interest * density(lower) / spot - asset_peak
+def _european_price(spot: Floats, puts: Puts) -> Floats:
+    """(n,), as risk/options.py has it."""
+    upper = _upper(spot, puts)
+    asset, cash = spot * np.exp(-puts.dividend_yield), np.exp(-puts.rate)
+    return np.asarray(cash * ndtr(puts.deviation - upper) - asset * ndtr(-upper))
 
-    far = above / deviation
-    gain = rate - carry * spot
-    pull_now = np.where(far < FAR, rate * np.exp(depth[0] - puts.log_at_expiry) - carry, 0.0)
-    corner, corner_density = ndtr(-far / sine), density(far / sine)
-    tail, tail_density = ndtr(-far), density(far)
-    ramp = tail_density - far * tail
-    measure = 2 * weight * cosine
-    price = measure * sine * (interest * ndtr(-lower) - spot * asset - gain * corner)
-    delta = measure * ((pull_now * corner_density - pull) / deviation - sine * asset)
-    gamma = measure / sine * (pull * upper + spread * asset_peak - pull_now * corner_density * far / sine)
-    scale = spot * deviation**2
-    return np.array(
-        [
-            price.sum(axis=0) + gain * (tail - far * ramp),
-            delta.sum(axis=0) - 2 * pull_now * ramp / deviation,
-            (gamma.sum(axis=0) + 2 * pull_now * tail) / scale,
-        ]
-    )
+
+def _european_slopes(spot: Floats, puts: Puts) -> Floats:
+    """(2, n) delta and gamma."""
+    upper, asset = _upper(spot, puts), np.exp(-puts.dividend_yield)
+    return np.array([-asset * ndtr(-upper), asset * density(upper) / (spot * puts.deviation)])
+
+
+class _EarlyExercise:
+    """What early exercise adds. ``depth`` (nodes, n) is that of the boundary, ``above`` is log(spot / boundary) now."""
+
+    def __init__(self, spot: Floats, puts: Puts, scheme: Scheme, depth: Floats, above: Floats) -> None:
+        rate, carry = puts.rate, puts.dividend_yield
+        angle, weight = (column[:, None] for column in angles(scheme.price_points))
+        self.spot, self.rate, self.carry, self.deviation = spot, rate, carry, puts.deviation
+        self.boundary = np.exp(puts.log_at_expiry - depth[0])
+        self.sine, self.measure = np.sin(angle), 2 * weight * np.cos(angle)
+        passed, self.spread = self.sine**2, puts.deviation * self.sine
+        depths = np.sqrt(np.maximum(weighted(scheme.price_spread, depth**2), 0.0))
+        distance = np.log(spot) - puts.log_at_expiry + depths + (rate - carry) * passed
+        self.upper = distance / self.spread + 0.5 * self.spread
+        self.lower = self.upper - self.spread
+        self.asset, self.interest = carry * np.exp(-carry * passed), rate * np.exp(-rate * passed)
+        self.asset_below = self.asset * ndtr(-self.upper)
+        self.gain = rate - carry * spot
+        self.far = above / puts.deviation
+        self.tail = ndtr(-self.far)
+        self.ramp = density(self.far) - self.far * self.tail
+
+    def price(self) -> Floats:
+        """(n,)"""
+        corner = self.gain * ndtr(-self.far / self.sine)
+        smooth = self.interest * ndtr(-self.lower) - self.spot * self.asset_below - corner
+        return np.asarray((self.measure * self.sine * smooth).sum(axis=0) + self.gain * (self.tail - self.far * self.ramp))
+
+    def slopes(self, count: int) -> Floats:
+        """(2, count) delta and gamma of the first ones."""
+        first = slice(count)
+        spot, deviation, upper = self.spot[first], self.deviation[first], self.upper[:, first]
+        far, tail, ramp, spread = self.far[first], self.tail[first], self.ramp[first], self.spread[:, first]
+        peak = self.asset[:, first] * density(upper)
+        pull = self.interest[:, first] * density(self.lower[:, first]) / spot - peak
+        pull_now = np.where(far < FAR, self.rate[first] / self.boundary[first] - self.carry[first], 0.0)
+        corner = pull_now * density(far / self.sine)
+        delta = self.measure * ((corner - pull) / deviation - self.sine * self.asset_below[:, first])
+        gamma = self.measure / self.sine * (pull * upper + spread * peak - corner * far / self.sine)
+        return np.array(
+            [
+                delta.sum(axis=0) - 2 * pull_now * ramp / deviation,
+                (gamma.sum(axis=0) + 2 * pull_now * tail) / (spot * deviation**2),
+            ]
+        )
