@@ -52,6 +52,9 @@ from warming import WarmUp, try_forecast
 
 log = logging.getLogger("deepfinance.service")
 
+TOLD_EVERY = 0.5
+"""Seconds between two looks at whether requests can be answered, for the metric."""
+
 
 @dataclass(frozen=True, slots=True)
 class Desks:
@@ -116,9 +119,9 @@ class Forecaster:
         return self._opened().portfolio
 
     @property
-    def models_version(self) -> str:
-        """Of the set that answers now."""
-        return self._model_set.version
+    def answering(self) -> tuple[Ports, ModelSet]:
+        """Who answers now."""
+        return self._ports, self._model_set
 
     def _opened(self) -> Desks:
         if self._desks is None:
@@ -261,8 +264,6 @@ class Forecaster:
         if self._history is not None:
             await self._history.start()
         await self._warming.run()
-        if self._metrics is not None:
-            self._metrics.ready(True)
 
     async def is_ready(self) -> bool:
         """Whether requests can be answered now; takes a second at most, however many runners are away."""
@@ -271,8 +272,15 @@ class Forecaster:
     def start(self) -> None:
         """Begin what goes on beside the requests: warm up, watch the runners, follow other workers' reloads."""
         lifelines = Lifelines(self._processes, lambda process: self._keeper.lost(self._processes[process]))
-        jobs = (self.warm_up(), lifelines.watch(), self._keeper.follow())
+        jobs = (self.warm_up(), lifelines.watch(), self._keeper.follow(), self._tell_whether_ready())
         self._jobs = [asyncio.get_running_loop().create_task(job) for job in jobs]
+
+    async def _tell_whether_ready(self) -> None:
+        """Keep the metric true, whether or not anybody asks /readyz."""
+        while self._metrics is not None:
+            away = all(runner.is_away for runner in self._serving.runners.values())
+            self._metrics.ready(self._warming.is_over and not away)
+            await asyncio.sleep(TOLD_EVERY)
 
     async def close(self) -> None:
         for job in self._jobs:

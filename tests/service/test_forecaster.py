@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import forecaster as forecaster_module
 import warming
 from contracts import Floats32, Forecast, ForecastRequest
 from errors import RunnerUnavailable, UnknownSymbol
@@ -101,6 +102,53 @@ async def test_it_is_ready_once_a_forecast_worked(forecaster: Forecaster):
     assert not await forecaster.is_ready()
     await forecaster.warm_up()
     assert await forecaster.is_ready()
+
+
+class Told:
+    """What the metric of readiness was set to last."""
+
+    def __init__(self) -> None:
+        self.is_ready: bool | None = None
+
+    def serves(self, version: str) -> None:
+        pass
+
+    def count(self, outcome: object) -> None:
+        pass
+
+    def ready(self, is_ready: bool) -> None:
+        self.is_ready = is_ready
+
+
+async def test_the_metric_says_while_no_model_answers(model_set: Path, models: Models, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(forecaster_module, "TOLD_EVERY", 0.01)
+    published, told = load_model_set(model_set), Told()
+    limits = Limits(pause=0.02)
+    runners = {it.name: CoalescingRunner(it, published.grid, models.call(it.name), limits) for it in published.members}
+    market = SourceChain([BundledSource()])
+    service = Forecaster(Ports(market, CALENDAR, runners), runners, published, metrics=told)
+    service.start()
+
+    async def becomes(expected: bool) -> None:
+        for _ in range(2000):
+            if told.is_ready is expected:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"the metric did not become {expected}")
+
+    await becomes(False)
+    await becomes(True)
+    models.broken = {"xgboost", "lstm"}
+    await service.forecast([ForecastRequest("AAPL")])
+    await asyncio.sleep(0.1)
+    assert told.is_ready
+    models.broken = set(published.names)
+    await service.forecast([ForecastRequest("AAPL", horizon=7)])
+    await becomes(False)
+    models.broken = set()
+    await becomes(True)
+    await service.close()
+    assert told.is_ready is False
 
 
 async def test_an_unforeseen_error_at_the_start_does_not_end_the_waiting(
