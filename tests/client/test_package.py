@@ -14,7 +14,7 @@ import pytest
 
 CLIENT = Path(__file__).parents[2] / "client"
 PROJECT = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
-OPTIONAL = {"pandas", "pyarrow"}
+OPTIONAL = {"pandas", "pyarrow", "websockets"}
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
@@ -36,8 +36,9 @@ def test_it_imports_only_what_it_declares(file: Path) -> None:
 
 
 def test_what_is_optional_is_declared_and_not_needed_to_start() -> None:
-    assert _names(PROJECT["optional-dependencies"]["pandas"]) == OPTIONAL
-    code = "import sys, deepfinance_client.cli.app; print(sorted({'pandas', 'pyarrow'} & set(sys.modules)))"
+    extras = PROJECT["optional-dependencies"]
+    assert _names(extras["pandas"]) | _names(extras["stream"]) == OPTIONAL
+    code = f"import sys, deepfinance_client.cli.app; print(sorted({OPTIONAL} & set(sys.modules)))"
     line = [sys.executable, "-c", code]
     done = subprocess.run(line, env={"PYTHONPATH": str(CLIENT / "src")}, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

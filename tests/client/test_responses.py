@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import deepfinance_client
-from deepfinance_client import AsyncClient, Client, responses
+from deepfinance_client import AsyncClient, Client, responses, routes
 from deepfinance_client.calls import MAX_BATCH, Request
 from gateway import examples, risk_examples
 from gateway.schemas import MAX_BATCH as MAX_BATCH_OF_THE_SERVICE
@@ -50,7 +50,7 @@ def test_a_field_of_a_newer_service_is_left_out_and_not_refused() -> None:
 def test_both_clients_have_the_same_methods(name: str) -> None:
     one, other = (inspect.signature(getattr(it, name), eval_str=True) for it in (Client, AsyncClient))
     assert list(one.parameters.values()) == list(other.parameters.values())
-    if name != "stream":  # an iterator, and an asynchronous one
+    if name not in ("stream", "subscribe"):  # an iterator, and an asynchronous one
         assert one.return_annotation == other.return_annotation
 
 
@@ -86,6 +86,13 @@ def test_what_can_be_asked_can_be_said(method: str, schema: str) -> None:
 def test_what_can_be_looked_up_can_be_said(method: str, path: str) -> None:
     parameters = {it.rstrip("_") for it in inspect.signature(getattr(Client, method)).parameters} - {"self"}
     assert parameters == {it["name"] for it in SPEC["paths"][path]["get"]["parameters"]}
+
+
+def test_a_method_is_described_as_its_route() -> None:
+    signature = str(inspect.signature(Client.predict))
+    assert signature.startswith("(self, symbol: 'str', *, horizon: 'int | None' = None")
+    assert signature.endswith("-> 'PredictResponse'")
+    assert (Client.predict.__name__, Client.predict.__doc__) == ("predict", routes.predict.__doc__)
 
 
 def test_a_request_of_a_batch_is_typed_as_the_service_reads_it() -> None:

@@ -23,10 +23,12 @@ from deepfinance_client.errors import (
 from deepfinance_client.events import Event, MemberEvent
 from deepfinance_client.forecasts import Forecasts
 from deepfinance_client.retries import Retries
+from deepfinance_client.subscriptions import Change, NoForecast, Update
 
 __version__ = "0.1.0"
 __all__ = [
     "AsyncClient",
+    "Change",
     "Client",
     "DeepFinanceError",
     "Event",
@@ -35,6 +37,7 @@ __all__ = [
     "InvalidRequest",
     "MemberEvent",
     "NoAnswerInTime",
+    "NoForecast",
     "NotFound",
     "RateLimited",
     "Refused",
@@ -48,5 +51,6 @@ __all__ = [
     "UnknownModel",
     "UnknownSymbol",
     "Unreachable",
+    "Update",
     "__version__",
 ]

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-import datetime
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self
 
 import httpx
 from anyio.from_thread import start_blocking_portal
 
-from deepfinance_client import calls
+from deepfinance_client import routes
 from deepfinance_client.async_client import AsyncClient
-from deepfinance_client.calls import (
-    MAX_BATCH,
-    Answer,
-    Call,
-    Covariance,
-    Frequency,
-    Request,
-    Timeframe,
-    request_of,
-    said,
-)
+from deepfinance_client.calls import MAX_BATCH, Answer, Call, Request, described, request_of
 from deepfinance_client.connection import DEFAULT_URL, arguments_of, http_options, read
 from deepfinance_client.errors import DeepFinanceError, broken, refusal_in
 from deepfinance_client.events import Event, EventReader
 from deepfinance_client.forecasts import Forecasts
 from deepfinance_client.many import Requests
-from deepfinance_client.responses import (
-    HealthReport,
-    HistoryReport,
-    ImpliedVolatilityAnswer,
-    ImpliedVolatilityChainResponse,
-    LiveScoreboard,
-    ModelsReport,
-    OptionChainResponse,
-    OptionPrice,
-    PortfolioResponse,
-    PredictResponse,
-    ReturnsResponse,
-    RiskResponse,
-    ScoreboardReport,
-    SymbolDetail,
-    SymbolPage,
-)
+from deepfinance_client.responses import PredictResponse
 from deepfinance_client.retries import USUAL, Retries
+from deepfinance_client.subscriptions import Change, Feed, Socket
+
+Arguments = ParamSpec("Arguments")
+
+
+def _asks(route: Callable[Arguments, Call[Answer]]) -> Callable[Concatenate[Client, Arguments], Answer]:
+    """The route as a method."""
+
+    def method(self: Client, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        return self.send(route(*args, **kwargs))
+
+    described(method, route)
+    return method
+
+
+def _streams(
+    route: Callable[Arguments, Call[PredictResponse]],
+) -> Callable[Concatenate[Client, Arguments], Iterator[Event]]:
+    """The route as a method that gives the answer piece by piece."""
+
+    def method(self: Client, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Iterator[Event]:
+        return self._events(route(*args, **kwargs))
+
+    described(method, route, "Iterator[Event]")
+    return method
 
 
 class Client:
@@ -56,8 +54,29 @@ class Client:
             client.predict("AAPL", horizon=5).interval
 
     ``timeout``: seconds for one answer. What may pass (no connection, 429, 502, 503, 504) is asked again as ``retries``
-    says. Raises what is in ``errors``.
+    says. Raises what is in ``errors``. What each method takes is in ``routes``.
     """
+
+    # forecasts
+    predict = _asks(routes.predict)
+    stream = _streams(routes.stream)
+    history = _asks(routes.history)
+    # risk
+    risk = _asks(routes.risk)
+    risk_returns = _asks(routes.risk_returns)
+    portfolio = _asks(routes.portfolio)
+    # options
+    option_price = _asks(routes.option_price)
+    option_prices = _asks(routes.option_prices)
+    implied_volatility = _asks(routes.implied_volatility)
+    implied_volatilities = _asks(routes.implied_volatilities)
+    # what there is
+    models = _asks(routes.models)
+    scoreboard = _asks(routes.scoreboard)
+    live_scoreboard = _asks(routes.live_scoreboard)
+    symbols = _asks(routes.symbols)
+    symbol = _asks(routes.symbol)
+    health = _asks(routes.health)
 
     def __init__(
         self,
@@ -83,35 +102,10 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    # forecasts
-
-    def predict(
-        self,
-        symbol: str,
-        *,
-        horizon: int | None = None,
-        timeframe: Timeframe | None = None,
-        models: Sequence[str] | None = None,
-        weights: Mapping[str, float] | None = None,
-        confidence_level: float | None = None,
-        explain: bool | None = None,
-    ) -> PredictResponse:
-        """Forecast one symbol. ``horizon`` is in bars, ``confidence_level`` a fraction; returns are fractions."""
-        request = said(
-            symbol=symbol,
-            horizon=horizon,
-            timeframe=timeframe,
-            models=models,
-            weights=weights,
-            confidence_level=confidence_level,
-            explain=explain,
-        )
-        return self.send(calls.predict(request))
-
     def predict_batch(self, requests: Iterable[str | Request | Mapping[str, Any]]) -> Forecasts:
         """Up to 500 symbols or requests in one call. Each gets its forecast or its own error."""
         asked = [request_of(it) for it in requests]
-        return Forecasts(asked, (self.send(calls.predict_batch(asked))).results)
+        return Forecasts(asked, (self.send(routes.predict_batch(asked))).results)
 
     def predict_many(
         self, requests: Iterable[str | Request | Mapping[str, Any]], *, parallel: int = 4, chunk: int = MAX_BATCH
@@ -122,176 +116,23 @@ class Client:
         with start_blocking_portal() as elsewhere:  # works where an event loop is running already, as in a notebook
             return elsewhere.call(self._predict_many, [request_of(it) for it in requests], parallel, chunk)
 
-    def stream(
-        self,
-        symbol: str,
-        *,
-        horizon: int | None = None,
-        timeframe: Timeframe | None = None,
-        models: Sequence[str] | None = None,
-        weights: Mapping[str, float] | None = None,
-        confidence_level: float | None = None,
-        explain: bool | None = None,
-    ) -> Iterator[Event]:
-        """Each model's own answer as soon as it is there, then the forecast. Asked once, not again."""
-        request = said(
-            symbol=symbol,
-            horizon=horizon,
-            timeframe=timeframe,
-            models=models,
-            weights=weights,
-            confidence_level=confidence_level,
-            explain=explain,
-        )
-        return self._events(request)
-
-    def history(
-        self,
-        symbol: str,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        horizon: int | None = None,
-        settled: bool | None = None,
-        from_: datetime.date | None = None,
-        to: datetime.date | None = None,
-    ) -> HistoryReport:
-        """One page of the stored forecasts and outcomes, newest first. ``from_``, ``to``: bounds of ``as_of``."""
-        query = said(limit=limit, cursor=cursor, horizon=horizon, settled=settled, to=to) | said(**{"from": from_})
-        return self.send(calls.history(symbol, query))
-
-    # risk
-
-    def risk(
-        self,
-        symbol: str,
-        *,
-        period_days: int | None = None,
-        confidence_levels: Sequence[float] | None = None,
-        horizon: int | None = None,
-        include_benchmark: bool | None = None,
-        benchmark: str | None = None,
-        risk_free_rate: float | None = None,
-    ) -> RiskResponse:
-        """One asset against a benchmark. Losses are positive in value at risk; ``max_drawdown`` is negative."""
-        body = said(
-            symbol=symbol,
-            period_days=period_days,
-            confidence_levels=confidence_levels,
-            horizon=horizon,
-            include_benchmark=include_benchmark,
-            benchmark=benchmark,
-            risk_free_rate=risk_free_rate,
-        )
-        return self.send(calls.risk(body))
-
-    def risk_returns(
-        self,
-        returns: Iterable[float],
-        *,
-        benchmark_returns: Iterable[float] | None = None,
-        frequency: Frequency | None = None,
-        periods_per_year: float | None = None,
-        confidence_levels: Sequence[float] | None = None,
-        horizon: int | None = None,
-        risk_free_rate: float | None = None,
-    ) -> ReturnsResponse:
-        """The same measures of simple returns that you send, fractions, oldest first: a list, an array or a series."""
-        body = said(
-            returns=[float(it) for it in returns],
-            benchmark_returns=None if benchmark_returns is None else [float(it) for it in benchmark_returns],
-            frequency=frequency,
-            periods_per_year=periods_per_year,
-            confidence_levels=confidence_levels,
-            horizon=horizon,
-            risk_free_rate=risk_free_rate,
-        )
-        return self.send(calls.risk_returns(body))
-
-    def portfolio(
-        self,
-        *,
-        weights: Mapping[str, float] | None = None,
-        positions: Mapping[str, float] | None = None,
-        period_days: int | None = None,
-        confidence_levels: Sequence[float] | None = None,
-        horizon: int | None = None,
-        include_benchmark: bool | None = None,
-        benchmark: str | None = None,
-        risk_free_rate: float | None = None,
-        covariance: Covariance | None = None,
-        shocks: Mapping[str, float] | None = None,
-        optimisation: Mapping[str, Any] | None = None,
-    ) -> PortfolioResponse:
-        """Several symbols together, by ``weights`` or by ``positions`` (units held); negative is short."""
-        body = said(
-            weights=weights,
-            positions=positions,
-            period_days=period_days,
-            confidence_levels=confidence_levels,
-            horizon=horizon,
-            include_benchmark=include_benchmark,
-            benchmark=benchmark,
-            risk_free_rate=risk_free_rate,
-            covariance=covariance,
-            shocks=shocks,
-            optimisation=optimisation,
-        )
-        return self.send(calls.portfolio(body))
-
-    # options
-
-    def option_price(self, contract: Mapping[str, Any]) -> OptionPrice:
-        """Price and Greeks of one contract: ``type``, ``style``, ``spot``, ``strike``, ``rate``, ``dividend_yield``,
-        ``volatility`` (continuous, a year) and ``time_to_expiry`` (years).
+    def subscribe(self, requests: Iterable[str | Request | Mapping[str, Any]]) -> Iterator[Change]:
+        """The forecasts of up to 100 symbols or requests, each at once and whenever it changes, without end. A
+        connection that breaks is opened again; then all of them come anew. Needs ``deepfinance-client[stream]``.
         """
-        return self.send(calls.option_price(contract))
-
-    def option_prices(self, contracts: Sequence[Mapping[str, Any]]) -> OptionChainResponse:
-        """A chain of contracts. Each gets its price or its own error, in order."""
-        return self.send(calls.option_prices(contracts))
-
-    def implied_volatility(self, contract: Mapping[str, Any]) -> ImpliedVolatilityAnswer:
-        """The volatility of one contract that has ``price`` in place of ``volatility``."""
-        return self.send(calls.implied_volatility(contract))
-
-    def implied_volatilities(self, contracts: Sequence[Mapping[str, Any]]) -> ImpliedVolatilityChainResponse:
-        """Those of a chain. Each contract gets its volatility or its own error, in order."""
-        return self.send(calls.implied_volatilities(contracts))
-
-    # what there is
-
-    def models(self) -> ModelsReport:
-        """The published models, with their weights and how they scored."""
-        return self.send(calls.models())
-
-    def scoreboard(self) -> ScoreboardReport:
-        """What the published set scored out of sample, by kind of asset, model and horizon."""
-        return self.send(calls.scoreboard())
-
-    def live_scoreboard(
-        self,
-        *,
-        symbol: str | None = None,
-        horizon: int | None = None,
-        model: str | None = None,
-        models_version: str | None = None,
-    ) -> LiveScoreboard:
-        """What the forecasts that this service gave have scored since."""
-        query = said(symbol=symbol, horizon=horizon, model=model, models_version=models_version)
-        return self.send(calls.live_scoreboard(query))
-
-    def symbols(self, q: str | None = None, *, limit: int | None = None, cursor: str | None = None) -> SymbolPage:
-        """One page of the symbols whose symbol or name has ``q`` in it."""
-        return self.send(calls.symbols(said(q=q, limit=limit, cursor=cursor)))
-
-    def symbol(self, symbol: str) -> SymbolDetail:
-        """One symbol: exchange, currency, calendar, and the state of its bars."""
-        return self.send(calls.symbol(symbol))
-
-    def health(self) -> HealthReport:
-        """Whether forecasts can be made, and what stands in the way; also where the answer is that none can."""
-        return self.send(calls.health())
+        feed, socket = Feed(requests, self._retries), Socket(self._url, self._key, self._timeout)
+        while True:
+            try:
+                with socket.connect() as connection:
+                    for message in feed.messages:
+                        connection.send(message)
+                    for text in connection:
+                        if (change := feed.read(text)) is not None:
+                            yield change
+                problem = socket.closed()
+            except socket.errors as error:
+                problem = socket.problem(error)
+            time.sleep(feed.delay(problem))
 
     def send(self, call: Call[Answer], retries: Retries | None = None) -> Answer:
         """Send any call, again where that may help. Raises DeepFinanceError."""
@@ -313,10 +154,10 @@ class Client:
             raise broken(error) from error
         return read(call, response)
 
-    def _events(self, request: Mapping[str, Any]) -> Iterator[Event]:
+    def _events(self, call: Call[PredictResponse]) -> Iterator[Event]:
         reader = EventReader()
         try:
-            with self._http.stream("POST", "/predict/stream", json=request) as response:
+            with self._http.stream(**arguments_of(call)) as response:
                 if response.status_code != 200:
                     response.read()
                     raise refusal_in(response)
