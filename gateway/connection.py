@@ -1,6 +1,8 @@
 """Uvicorn's connection, bounded where uvicorn is not: how long and how large the head of a request may be while it
 arrives, before there is a request that the door could refuse. What cannot be parsed is refused in our shape.
 
+A request like one before it may be answered from here by the express lane, if the server calls one.
+
 ``use_bounded_connections`` puts it in uvicorn's place; ``tests/gateway/test_connection.py`` fails where a new version
 moves something.
 """
@@ -15,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway import request_id
+from gateway.express import Express, express_in
 from gateway.responses import error_body, problem_for_status
 
 HEAD_SECONDS: Final = 15.0
@@ -31,11 +34,15 @@ class Connection(HttpToolsProtocol):
 
     _head_bytes = 0
     _in_head = True
+    _between = True  # no message has begun that is not over
+    _express: Express | None = None
+    _alone: bytes | None = None  # what came while nothing was under way, until it is answered
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.access_log = False  # our own line has no query string, in which there may be a key
+        self._express = express_in(self.app)
         self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up, 408)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -43,13 +50,42 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._express is not None:
+            is_alone = self._is_at_rest()
+            if is_alone and (response := self._express.response_to(data, self.server_state.default_headers)):
+                self._respond(response)
+                return
+            self._alone = data if is_alone else None
         super().data_received(data)
         if self._in_head:
             self._wait_for_head(len(data))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._between, self._in_head, self._head_bytes = False, True, 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._between = True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._alone is not None and self._express is not None:
+            self._express.learn(self._alone, self.cycle.scope)
+            self._alone = None
+
+    def _is_at_rest(self) -> bool:
+        """Whether whatever comes now is the beginning of a request, and nothing is to be written before its answer."""
+        if not self._between or self.flow.write_paused or self.transport.is_closing():
+            return False
+        return self.cycle is None or (self.cycle.response_complete and self.cycle.keep_alive)
+
+    def _respond(self, response: bytes) -> None:
+        """As if the request had been parsed and answered."""
+        if self._patience is not None:
+            self._stop_waiting()
+        self.transport.write(response)
+        super().on_response_complete()
 
     def on_headers_complete(self) -> None:
         self._in_head = False

@@ -6,7 +6,8 @@ which decides and words every refusal; nothing is decided differently here, only
 the byte. Metrics are added up and handed over in sums.
 
 Behind uvicorn's httptools protocol head and body leave in one write (``_written_at_once``), past a loop that checks
-each header; behind any other server they go through ``send``.
+each header; behind any other server they go through ``send``. A request whose head came before in the same bytes is
+answered by the connection itself (``response_to``, gateway/connection.py): no parser, no scope, no task.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import asyncio
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -26,6 +27,7 @@ from gateway.asgi import ASGIApp, Headers, Message, Receive, Scope, Send, first_
 from gateway.auth import Caller, Gatekeeper
 from gateway.draining import Draining
 from gateway.hot import ANSWERS_A_LINE, HOT_PATHS, LONGEST_REQUEST, Header, HotAnswer, HotAnswers
+from gateway.known_heads import KnownHeads, end_of_head
 from gateway.measurements import LATENCY_BUCKETS, TrafficMetrics
 
 access_log = logging.getLogger("deepfinance.access")
@@ -33,6 +35,8 @@ access_log = logging.getLogger("deepfinance.access")
 SECONDS_A_SUM: Final = 0.25
 MOST_HEADERS: Final = 30
 _JSON: Final = b"application/json"
+_HOLDER: Final = "deepfinance.holder"
+"""On the scope of a request that was answered here: whose key it carried."""
 _STATUS_LINES: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
 
 
@@ -54,6 +58,7 @@ class Express:
         self._hot = hot
         self._draining = draining
         self._sums = Sums(metrics, hot)
+        self._heads = KnownHeads()
         self._logs = logs
         self._answers = 0
 
@@ -73,6 +78,30 @@ class Express:
             await self._app(scope, receive, send)
         else:
             await self._send(scope, headers, caller, found, send, started_at)
+
+    def response_to(self, request: bytes, default_headers: Sequence[Header]) -> bytes | None:
+        """All bytes of the response to all bytes of a request, None where it must go the usual way, uncounted yet.
+
+        For a connection on which nothing else is under way. ``default_headers`` are those of the server."""
+        started_at = time.perf_counter()
+        end = end_of_head(request)
+        known = self._heads.find(request[:end])
+        if known is None or known.length != len(request) - end or self._draining.active:
+            return None
+        caller, path, _, if_none_match = known
+        found = self._hot.look(path, request[end:], if_none_match)
+        if found is None or not caller.is_valid() or caller.allowance.take_now() is not True:
+            return None
+        current_id = request_id.name(None)
+        seconds = time.perf_counter() - started_at
+        own = _own_headers(caller, current_id, seconds)
+        self._count(path, caller, found, current_id, seconds)
+        return _in_one_piece(found, default_headers, own)
+
+    def learn(self, request: bytes, scope: Mapping[str, Any]) -> None:
+        """Told of every whole request that came alone, once it is answered: what was answered here is known now."""
+        if (caller := scope.get(_HOLDER)) is not None:
+            self._heads.learn(request, scope["path"], first_headers(scope), caller)
 
     def _holder(self, scope: Scope, headers: Headers) -> Caller | None:
         """Who asks, if it is a plain request of someone who may; counts nothing."""
@@ -96,15 +125,26 @@ class Express:
     ) -> None:
         current_id = request_id.name(headers.get(b"x-request-id"))
         seconds = time.perf_counter() - started_at
-        own = caller.allowance.headers()
-        own += ((b"x-request-id", current_id.encode()), (b"x-response-time", b"%.6f" % seconds))
+        own = _own_headers(caller, current_id, seconds)
+        scope[_HOLDER] = caller
         if not _written_at_once(send, found, own):
+            del scope[_HOLDER]
             await send({"type": "http.response.start", "status": found.status, "headers": [*found.headers, *own]})
             await send({"type": "http.response.body", "body": found.body})
-        self._sums.add(scope["path"], found.status, seconds)
+        self._count(scope["path"], caller, found, current_id, seconds)
+
+    def _count(self, path: str, caller: Caller, found: HotAnswer, current_id: str, seconds: float) -> None:
+        self._sums.add(path, found.status, seconds)
         self._answers += 1
         if self._logs and self._answers % ANSWERS_A_LINE == 0:
-            _log(scope, caller, found, current_id, seconds)
+            _log(path, caller, found, current_id, seconds)
+
+
+def express_in(app: Any) -> Express | None:
+    """The express lane that a server calls, past what the server itself puts in front of it."""
+    while app is not None and not isinstance(app, Express):
+        app = getattr(app, "app", None)
+    return app
 
 
 class _Begun:
@@ -146,19 +186,32 @@ def at_once(receive: Receive) -> tuple[Message | None, Receive]:
     return first, again
 
 
-def _written_at_once(send: Send, found: HotAnswer, own: list[Header]) -> bool:
+def _written_at_once(send: Send, found: HotAnswer, own: Sequence[Header]) -> bool:
     """Hand status, headers and body to the transport as uvicorn would, in one piece; False where it cannot be."""
     cycle = getattr(send, "__self__", None)
     if type(cycle) is not RequestResponseCycle or not cycle.keep_alive or cycle.flow.write_paused:
         return False
     if cycle.disconnected or cycle.response_started or cycle.waiting_for_100_continue:
         return False
-    lines = [b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, found.freshness, *own)]
-    cycle.transport.write(b"".join((_STATUS_LINES[found.status], found.head.lines, *lines, b"\r\n", found.body)))
+    cycle.transport.write(_in_one_piece(found, cycle.default_headers, own))
     cycle.response_started = cycle.response_complete = True
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+def _own_headers(caller: Caller, current_id: str, seconds: float) -> list[Header]:
+    """Of this one response."""
+    return [
+        *caller.allowance.headers(),
+        (b"x-request-id", current_id.encode()),
+        (b"x-response-time", b"%.6f" % seconds),
+    ]
+
+
+def _in_one_piece(found: HotAnswer, default_headers: Sequence[Header], own: Sequence[Header]) -> bytes:
+    lines = [b"%b: %b\r\n" % pair for pair in (*default_headers, found.freshness, *own)]
+    return b"".join((_STATUS_LINES[found.status], found.head.lines, *lines, b"\r\n", found.body))
 
 
 class Sums:
@@ -189,14 +242,14 @@ class Sums:
         self._seen.clear()
 
 
-def _log(scope: Scope, caller: Caller, found: HotAnswer, current_id: str, seconds: float) -> None:
+def _log(path: str, caller: Caller, found: HotAnswer, current_id: str, seconds: float) -> None:
     if access_log.isEnabledFor(logging.INFO):
         line = {
             "event": "request",
             "request_id": current_id,
             "key": caller.name,
             "method": "POST",
-            "path": scope["path"],
+            "path": path,
             "status": found.status,
             "seconds": round(seconds, 6),
             "one_of": ANSWERS_A_LINE,

@@ -74,9 +74,9 @@ async def _not_found(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def served(app: Any) -> AsyncIterator[int]:
+async def served(app: Any, http: Any = "httptools", **more: Any) -> AsyncIterator[int]:
     """The port of a uvicorn as BentoML starts it."""
-    config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, http="httptools")
+    config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, http=http, **more)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     with socket.socket() as listening:
