@@ -1,19 +1,21 @@
-"""What a chain of 500 options costs beside one: whole requests through the mounted routes, in this process.
+"""What a chain of 500 options costs beside one: whole requests, with validation, pricing, Greeks and the JSON.
 
-    python -m bench.options
+    python -m bench.options                                          through the mounted routes, in this process
+    python -m bench.options --url http://127.0.0.1:3000 --key KEY    through a service that runs
 
-All of them are computed in this process, as in the service, a chain of American ones in a thread. The median of many
-requests after a warm-up; validation of the body, pricing, Greeks and the JSON of the answer are all in it, the network
-is not.
+One and the chain are asked for in turn, so that both meet the same machine. Wall time is the median, processor time
+(of this process, so only without --url) the median too: others that use the machine stretch the first by far more.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import statistics
 import sys
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +27,15 @@ from offload import Offload
 from options_desk import OptionsDesk
 
 CONTRACTS = 500
-REPEATS = {1: 60, CONTRACTS: 15}
+ROUNDS, WARM_UP = 40, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Seconds."""
+
+    wall: float
+    processor: float
 
 
 def chain(style: str, n: int) -> list[dict[str, Any]]:
@@ -47,24 +57,30 @@ def chain(style: str, n: int) -> list[dict[str, Any]]:
     ]
 
 
-async def seconds(client: httpx.AsyncClient, path: str, body: dict[str, Any], repeats: int) -> float:
-    """Median time of a request; raises where one is not answered."""
-    taken, sent = [], json.dumps(body)
-    for _ in range(repeats + 3):
-        start = time.perf_counter()
-        response = await client.post(path, content=sent, headers={"content-type": "application/json"})
-        taken.append(time.perf_counter() - start)
-        response.raise_for_status()
-        answers = response.json().get("results", [])
-        if any(answer["status"] != 200 for answer in answers):
-            raise RuntimeError(f"{path} did not answer every contract")
-    return statistics.median(taken[3:])
+async def taken(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> Taken:
+    """By one request; raises where it, or a contract in it, is not answered."""
+    sent = json.dumps(body)
+    processor, start = time.process_time(), time.perf_counter()
+    response = await client.post(path, content=sent, headers={"content-type": "application/json"})
+    found = Taken(time.perf_counter() - start, time.process_time() - processor)
+    response.raise_for_status()
+    if any(answer["status"] != 200 for answer in response.json().get("results", [])):
+        raise RuntimeError(f"{path} did not answer every contract")
+    return found
 
 
-async def measured(style: str, what: str, client: httpx.AsyncClient) -> tuple[float, float]:
-    """Seconds for one contract, and for the chain."""
-    contracts = chain(style, CONTRACTS)
-    path = "/options/price"
+async def in_turn(client: httpx.AsyncClient, path: str, *bodies: dict[str, Any]) -> list[Taken]:
+    """The medians of each body."""
+    rounds = [[await taken(client, path, body) for body in bodies] for _ in range(ROUNDS + WARM_UP)][WARM_UP:]
+    return [
+        Taken(statistics.median(it.wall for it in each), statistics.median(it.processor for it in each))
+        for each in zip(*rounds, strict=True)
+    ]
+
+
+async def measured(style: str, what: str, client: httpx.AsyncClient) -> list[Taken]:
+    """For one contract, and for the chain."""
+    contracts, path = chain(style, CONTRACTS), "/options/price"
     if what == "implied volatility":
         results = (await client.post(path, json={"contracts": contracts})).json()["results"]
         contracts = [
@@ -72,22 +88,38 @@ async def measured(style: str, what: str, client: httpx.AsyncClient) -> tuple[fl
             for contract, result in zip(contracts, results, strict=True)
         ]
         path = "/options/implied-volatility"
-    middle = contracts[CONTRACTS // 2]
-    one = await seconds(client, path, middle, REPEATS[1])
-    return one, await seconds(client, path, {"contracts": contracts}, REPEATS[CONTRACTS])
+    return await in_turn(client, path, contracts[CONTRACTS // 2], {"contracts": contracts})
+
+
+async def table(client: httpx.AsyncClient, *, here: bool) -> None:
+    kinds = ("wall", "processor") if here else ("wall",)
+    out = sys.stdout.write
+    out(f"{'':32}" + "".join(f"{f'{kind}: one':>16}{f'{CONTRACTS} in one':>14}{'ratio':>8}" for kind in kinds) + "\n")
+    for style in ("european", "american"):
+        for what in ("price and Greeks", "implied volatility"):
+            one, many = await measured(style, what, client)
+            out(f"{f'{style}, {what}':32}")
+            for kind in kinds:
+                a, b = getattr(one, kind), getattr(many, kind)
+                out(f"{a * 1e3:>13.2f} ms{b * 1e3:>11.1f} ms{b / a:>8.1f}")
+            out("\n")
 
 
 async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", help="of a service that runs; otherwise the routes are called in this process")
+    parser.add_argument("--key", default="", help="its API key")
+    asked = parser.parse_args()
+    if asked.url:
+        headers = {"X-API-Key": asked.key} if asked.key else {}
+        async with httpx.AsyncClient(base_url=f"{asked.url}/api/v1", headers=headers, timeout=60) as client:
+            await table(client, here=False)
+        return
     offload = Offload()
     backend: Any = SimpleNamespace(options=OptionsDesk(offload))
     transport = httpx.ASGITransport(build_routes(lambda: backend))
-    out = sys.stdout.write
-    out(f"{'':32}{'one':>10}{f'{CONTRACTS} in one':>14}{'ratio':>8}\n")
     async with httpx.AsyncClient(transport=transport, base_url="http://bench") as client:
-        for style in ("european", "american"):
-            for what in ("price and Greeks", "implied volatility"):
-                one, many = await measured(style, what, client)
-                out(f"{f'{style}, {what}':32}{one * 1e3:>7.2f} ms{many * 1e3:>11.1f} ms{many / one:>8.1f}\n")
+        await table(client, here=True)
     await offload.close()
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize.elementwise import find_root
 
 from contracts import Floats, Ints
 from risk.american_boundary import Puts
@@ -21,10 +20,19 @@ from risk.american_put import put_prices, put_values
 from risk.implied_volatility import (
     HIGHEST_VOLATILITY,
     ImpliedVolatility,
-    european_implied_volatility,
     reasons_without,
+    volatility_of,
 )
-from risk.options import NO_DEVIATION, Mask, OptionChain, Valuation, european_price, european_valuation
+from risk.options import (
+    NO_DEVIATION,
+    Mask,
+    OptionChain,
+    Valuation,
+    european_bounds,
+    european_price,
+    european_valuation,
+)
+from risk.root import root_below
 
 STEP = 1e-5
 """Of the differences that give vega and rho, as a share of the deviation. The computed price is as smooth as the exact
@@ -34,9 +42,6 @@ PRICE_ERROR = 1e-6
 """Of the strike: a price that close to its lower bound tells no volatility."""
 
 NO_PRICE = "rate or dividend yield times the time to expiry is above 16: no price is computed so far"
-
-TOLERANCES = {"xrtol": 1e-13, "fatol": 1e-15}
-"""Where the search for a volatility ends: its share of the volatility, or of the strike in price."""
 
 
 def has_two_boundaries(chain: OptionChain) -> Mask:
@@ -97,22 +102,15 @@ def american_lower_bound(chain: OptionChain) -> Floats:
 
 
 def american_implied_volatility(chain: OptionChain, price: Floats) -> ImpliedVolatility:
-    """Solve for the volatility (n,), bracketed between 0 and HIGHEST_VOLATILITY (T. Chandrupatla, 1997);
-    ``chain.volatility`` is not looked at."""
+    """Solve for the volatility (n,), up to HIGHEST_VOLATILITY; ``chain.volatility`` is not looked at."""
     lower, upper = american_bounds(chain)
     top = np.full(len(chain), HIGHEST_VOLATILITY)
     highest = _price_reached(replace(chain, volatility=top), price)
     reasons = list(reasons_without(chain, price, lower, upper, highest, PRICE_ERROR * chain.strike))
     rows = np.flatnonzero([reason is None for reason in reasons])
-
-    def excess(volatility: Floats, row: Floats) -> Floats:
-        at = row.astype(np.int64)
-        return (american_price(replace(chain.take(at), volatility=volatility)) - price[at]) / chain.strike[at]
-
     volatility = np.full(len(chain), np.nan)
     if len(rows):
-        bracket = (np.zeros(len(rows)), _volatility_above(chain.take(rows), price[rows]))
-        volatility[rows] = find_root(excess, bracket, args=(rows.astype(np.float64),), tolerances=TOLERANCES).x
+        volatility[rows] = _solved(chain.take(rows), price[rows])
     for row in rows[np.isnan(volatility[rows])]:
         reasons[row] = NO_PRICE
     return ImpliedVolatility(volatility, tuple(reasons), lower, upper)
@@ -127,11 +125,27 @@ def _price_reached(chain: OptionChain, price: Floats) -> Floats:
     return reached
 
 
-def _volatility_above(chain: OptionChain, price: Floats) -> Floats:
-    """A volatility that is not too low: at the one which the price implies for a European option, an American one is
-    worth no less. A little more, for rounding; where there is none, the highest."""
-    implied = european_implied_volatility(chain, price).volatility
-    return np.where(np.isnan(implied), HIGHEST_VOLATILITY, np.minimum(implied * (1 + 1e-6), HIGHEST_VOLATILITY))
+def _solved(chain: OptionChain, price: Floats) -> Floats:
+    """(n,) volatilities at which the contracts have these prices; NaN where they cannot be priced.
+
+    Looked for below the one that the price implies for a European option, at which an American one is worth no less:
+    nothing remains to be done where it is never exercised early.
+    """
+    volatility = volatility_of(chain, price - european_bounds(chain)[0])
+    early = np.flatnonzero(~_never_exercised(chain))
+    if not len(early):
+        return volatility
+    some, wanted = chain.take(early), price[early]
+
+    def excess(volatility: Floats, rows: Ints) -> Floats:
+        """In strikes."""
+        return (american_price(replace(some.take(rows), volatility=volatility)) - wanted[rows]) / some.strike[rows]
+
+    # A little more than implied, for rounding.
+    highest = np.minimum(volatility[early] * (1 + 1e-6), HIGHEST_VOLATILITY)
+    slope = european_valuation(replace(some, volatility=highest)).vega / some.strike
+    volatility[early] = root_below(excess, highest, slope)
+    return volatility
 
 
 def _early_valuation(chain: OptionChain) -> Valuation:
@@ -168,9 +182,14 @@ def _theta(chain: OptionChain, price: Floats, delta: Floats, gamma: Floats) -> F
 
 def _by_method(chain: OptionChain) -> tuple[Ints, Ints]:
     """Positions of what is never exercised early, and of what may be; what has no deviation is in neither."""
-    near, far = _earned_and_lost(chain)
-    uncertain, never = chain.deviation > NO_DEVIATION, (near <= 0) & (near <= far)
+    uncertain, never = chain.deviation > NO_DEVIATION, _never_exercised(chain)
     return np.flatnonzero(uncertain & never), np.flatnonzero(uncertain & ~never)
+
+
+def _never_exercised(chain: OptionChain) -> Mask:
+    """Where waiting is never worse than exercise."""
+    near, far = _earned_and_lost(chain)
+    return np.asarray((near <= 0) & (near <= far))
 
 
 def _earned_and_lost(chain: OptionChain) -> tuple[Floats, Floats]:

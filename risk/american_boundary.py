@@ -178,7 +178,7 @@ class _Step:
 
 
 def _first_guess(puts: Puts, time: Floats, deviation: Floats) -> Floats:
-    """(nodes, n) the boundary as G. Barone-Adesi and R. Whaley guess it (1987, equation 39): it falls from its height at
+    """(nodes, n) the boundary as G. Barone-Adesi and R. Whaley guess it (1987): it falls from its height at
     expiry towards that of a put that never expires."""
     drift = puts.rate - puts.dividend_yield
     omega = 2 * drift / puts.deviation**2

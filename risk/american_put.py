@@ -140,7 +140,9 @@ class _EarlyExercise:
         """(n,)"""
         corner = self.gain * ndtr(-self.far / self.sine)
         smooth = self.interest * ndtr(-self.lower) - self.spot * self.asset_below - corner
-        return np.asarray((self.measure * self.sine * smooth).sum(axis=0) + self.gain * (self.tail - self.far * self.ramp))
+        return np.asarray(
+            (self.measure * self.sine * smooth).sum(axis=0) + self.gain * (self.tail - self.far * self.ramp)
+        )
 
     def slopes(self, count: int) -> Floats:
         """(2, count) delta and gamma of the first ones."""

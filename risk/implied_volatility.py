@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtr
 
 from contracts import Floats
 from risk.options import OptionChain, european_bounds, european_price
@@ -31,24 +32,36 @@ class ImpliedVolatility:
 
 
 def european_implied_volatility(chain: OptionChain, price: Floats) -> ImpliedVolatility:
-    """Solve for the volatility (n_contracts,); ``chain.volatility`` is not looked at.
-
-    The option out of the money is solved for: by put-call parity it has the same volatility, and its price is all
-    time value, which a price in the money drowns in rounding.
-    """
+    """Solve for the volatility (n_contracts,); ``chain.volatility`` is not looked at."""
     lower, upper = european_bounds(chain)
     time_value = price - lower
     highest = european_price(replace(chain, volatility=np.full(len(chain), HIGHEST_VOLATILITY)))
     rounding = np.where(lower > 0, ROUNDING * np.maximum(chain.discounted_spot, chain.discounted_strike), 0.0)
     reasons = reasons_without(chain, price, lower, upper, highest, rounding)
-    out_of_the_money = replace(chain, is_call=chain.discounted_spot <= chain.discounted_strike)
-    low, high = np.zeros(len(chain)), np.full(len(chain), HIGHEST_VOLATILITY)
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        too_low = european_price(replace(out_of_the_money, volatility=middle)) < time_value
-        low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
     known = np.array([reason is None for reason in reasons])
-    return ImpliedVolatility(np.where(known, 0.5 * (low + high), np.nan), reasons, lower, upper)
+    return ImpliedVolatility(np.where(known, volatility_of(chain, time_value), np.nan), reasons, lower, upper)
+
+
+def volatility_of(chain: OptionChain, time_value: Floats) -> Floats:
+    """(n_contracts,) the volatility at which a European option is worth ``time_value`` more than its lower bound; 0 or
+    HIGHEST_VOLATILITY where none between them does that.
+
+    The option out of the money is solved for: by put-call parity it has the same volatility, and its price is all
+    time value, which a price in the money drowns in rounding.
+    """
+    asset, cash = chain.discounted_spot, chain.discounted_strike
+    smaller, larger, root = np.minimum(asset, cash), np.maximum(asset, cash), np.sqrt(chain.time_to_expiry)
+    carry = (chain.rate - chain.dividend_yield) * chain.time_to_expiry
+    moneyness = -np.abs(np.log(chain.spot) - np.log(chain.strike) + carry)
+    volatility, step = np.zeros(len(chain)), 0.5 * HIGHEST_VOLATILITY
+    with np.errstate(all="ignore"):
+        for _ in range(HALVINGS):
+            deviation = (volatility + step) * root
+            upper = moneyness / deviation + 0.5 * deviation
+            too_low = smaller * ndtr(upper) - larger * ndtr(upper - deviation) < time_value
+            volatility = volatility + step * too_low
+            step *= 0.5
+    return volatility
 
 
 def reasons_without(

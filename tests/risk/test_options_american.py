@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import QuantLib as ql  # noqa: N813
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from risk.american import american_implied_volatility, american_price, american_valuation, has_two_boundaries
 from risk.american_quantlib import two_boundary_implied_volatility, two_boundary_price, two_boundary_valuation
@@ -280,6 +281,19 @@ def test_volatility_there_and_back():
     implied = american_implied_volatility(chain, value.price)
     np.testing.assert_allclose(implied.volatility[told], chain.volatility[told], rtol=1e-6)
     assert told.sum() > 70
+
+
+@given(contracts(st.floats(0.01, 8)))
+@settings(max_examples=150, deadline=None)
+def test_a_volatility_gives_its_price_back_or_there_is_a_reason(chain):
+    price = american_price(chain)
+    if has_two_boundaries(chain)[0] or np.isnan(price[0]):
+        return
+    implied = american_implied_volatility(chain, price)
+    assert (implied.reasons[0] is None) == np.isfinite(implied.volatility[0])
+    if implied.reasons[0] is None:
+        again = american_price(replace(chain, volatility=implied.volatility))
+        assert again[0] == pytest.approx(price[0], rel=1e-9, abs=1e-12 * chain.strike[0])
 
 
 @pytest.mark.parametrize(
