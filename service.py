@@ -26,6 +26,7 @@ from gateway.schemas import BatchRequest, BatchResponse, PredictRequest, Predict
 from logs import configure_logging
 from runners.artefact import read_manifest, verify_servable
 from runners.combined_runner import CombinedRunner
+from runners.joined import joined
 from runners.layout import chosen_layout, cores_at_hand
 from runners.lstm_runner import LstmRunner
 from runners.store import declared_model_set, serve_version
@@ -38,6 +39,11 @@ log = logging.getLogger("deepfinance.service")
 MODEL_SET = declared_model_set(model_set_folder())
 LAYOUT = chosen_layout(runner_layout(), cores_at_hand())
 RUNNER_URLS = runner_urls()
+RUNNERS: dict[str, dict[str, Any]] = {
+    "per_model": {"xgboost": XgboostRunner, "lstm": LstmRunner, "transformer": TransformerRunner},
+    "combined": {"combined": CombinedRunner},
+    "embedded": {},
+}
 
 SERVICE_OPTIONS: dict[str, Any] = {
     **service_options("DeepFinance"),
@@ -68,18 +74,12 @@ def backend() -> Any:
 
 @bentoml.asgi_app(build_routes(backend, lambda: backend().broadcaster), path="/api/v1")
 @bentoml.service(service_class=gateway_service(gateway_options, backend), **SERVICE_OPTIONS)
-class DeepFinance:
+class DeepFinance(joined(RUNNERS[LAYOUT.name], RUNNER_URLS)):  # type: ignore[misc]
     """Price forecasts from several models, with the evidence beside every number."""
 
     model_set = MODEL_SET
     layout = LAYOUT
-    runner_urls = RUNNER_URLS  # JSON goes there; runners on this machine are started here and get pickles in a socket
-    if layout.name == "per_model":
-        xgboost = bentoml.depends(XgboostRunner, url=RUNNER_URLS.get("xgboost"))
-        lstm = bentoml.depends(LstmRunner, url=RUNNER_URLS.get("lstm"))
-        transformer = bentoml.depends(TransformerRunner, url=RUNNER_URLS.get("transformer"))
-    elif layout.name == "combined":
-        combined = bentoml.depends(CombinedRunner, url=RUNNER_URLS.get("combined"))
+    runner_urls = RUNNER_URLS
 
     def __init__(self) -> None:
         settings = load_settings()

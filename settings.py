@@ -287,14 +287,15 @@ def traces_are_sent() -> bool:
         return False
 
 
-def runner_urls() -> dict[str, str]:
+def runner_urls() -> dict[str, tuple[str, ...]]:
     """Addresses of runners that are served elsewhere, as early as ``runner_layout``; what is malformed is left out."""
     try:
         said = os.environ.get("RUNNER_URLS") or _configuration(SECTION).get("runner_urls") or ()
     except ConfigurationError:
         return {}
-    pairs = (str(text).partition("=") for text in _comma_separated(said))
-    return {name: url.rstrip("/") for name, _, url in pairs if name in RUNNERS}
+    pairs = [str(text).partition("=") for text in _comma_separated(said)]
+    named = {name for name, *_ in pairs if name in RUNNERS}
+    return {it: tuple(dict.fromkeys(url.rstrip("/") for name, _, url in pairs if name == it)) for it in named}
 
 
 def model_set_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,8 +12,10 @@ from runners.coalesce import Call
 from runners.embedded import EmbeddedMembers
 from runners.explainer import explainer
 from runners.hosted import stamped
+from runners.joined import ask_of
 from runners.local import local_call
 from runners.questions import MEMBERS, sender
+from runners.replicas import Ask
 from runners.together import Together
 
 HOSTS = {
@@ -48,29 +51,32 @@ class PerModel:
     """A runner process for each family of members."""
 
     def __init__(self, service: Any, version: str) -> None:
-        self._service = service
         self._version = version
+        self._runners = {name: ask_of(service, name) for name in {runner for runner, _ in HOSTS.values()}}
 
     def predict(self, member: str) -> Call:
-        return _remote(self._service, *HOSTS[member], self._version)
+        return self._call(*HOSTS[member])
 
     def explain(self, member: str) -> Call:
-        return _remote(self._service, *EXPLAINERS[member], self._version)
+        return self._call(*EXPLAINERS[member])
+
+    def _call(self, runner: str, method: str) -> Call:
+        return _stamping(self._runners[runner], method, self._version)
 
 
 class Combined:
     """One runner process; what is asked of several members at the same time is one call."""
 
     def __init__(self, service: Any, version: str) -> None:
-        self._service = service
         self._version = version
-        self._together = Together(sender(lambda: service.combined.to_async.predict, version))
+        self._runner = ask_of(service, COMBINED)
+        self._together = Together(sender(partial(self._runner, "predict"), version))
 
     def predict(self, member: str) -> Call:
         return self._together.call(member)
 
     def explain(self, member: str) -> Call:
-        return _remote(self._service, COMBINED, EXPLAINERS[member][1], self._version)
+        return _stamping(self._runner, EXPLAINERS[member][1], self._version)
 
 
 class Embedded:
@@ -128,6 +134,5 @@ def processes_of(service: Any) -> dict[str, tuple[str, ...]]:
     return {process: members for process, members in services_of(service).items() if process not in elsewhere}
 
 
-def _remote(service: Any, runner: str, method: str, version: str) -> Call:
-    """A call to a runner, looked up late: its proxy connects after the service is built."""
-    return lambda rows: getattr(getattr(service, runner).to_async, method)(stamped(rows, version))
+def _stamping(ask: Ask, method: str, version: str) -> Call:
+    return lambda rows: ask(method, stamped(rows, version))

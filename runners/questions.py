@@ -55,12 +55,12 @@ def answered(hosted: HostedSets, asked: Floats32) -> Floats:
     return answers
 
 
-def sender(predict: Callable[[], Callable[[Floats32], Awaitable[Any]]], version: str) -> Send:
-    """All that is asked in one call of ``predict``, looked up late: a proxy connects after the service is built."""
+def sender(predict: Callable[[Floats32], Awaitable[Any]], version: str) -> Send:
+    """All that is asked in one call of ``predict``."""
 
     async def send(parts: Sequence[tuple[str, Floats32]]) -> Sequence[Floats]:
         asked = np.concatenate([questions(member, rows, version) for member, rows in parts])
-        answers = np.asarray(await predict()(asked))
+        answers = np.asarray(await predict(asked))
         if len(answers) != len(asked):
             raise BadAnswer(f"{len(answers)} answers to {len(asked)} questions")
         ends = np.cumsum([len(rows) for _, rows in parts])

@@ -161,7 +161,10 @@ def test_files_come_first_where_there_is_a_folder_of_them(tmp_path: Path, monkey
 
 def test_runners_can_be_elsewhere(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RUNNER_URLS", "lstm=http://10.0.0.1:3000/, xgboost=http://xgboost:3000")
-    assert runner_urls() == {"lstm": "http://10.0.0.1:3000", "xgboost": "http://xgboost:3000"}
+    assert runner_urls() == {"lstm": ("http://10.0.0.1:3000",), "xgboost": ("http://xgboost:3000",)}
+    load_settings()
+    monkeypatch.setenv("RUNNER_URLS", "lstm=http://b:1,xgboost=http://x:1,lstm=http://a:1/,lstm=http://b:1")
+    assert runner_urls() == {"lstm": ("http://b:1", "http://a:1"), "xgboost": ("http://x:1",)}
     load_settings()
     monkeypatch.setenv("RUNNER_LAYOUT", "embedded")
     with pytest.raises(ConfigurationError, match="RUNNER_LAYOUT=embedded has none"):

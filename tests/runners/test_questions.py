@@ -44,7 +44,7 @@ async def test_each_member_answers_its_own_rows_as_it_would_alone(folder: Path, 
         return answered(hosted, asked)
 
     parts = [(name, tiny.rows_for(name, 5 + at)) for at, name in enumerate(ASKED)]
-    answers = await sender(lambda: predict, "1")(parts)
+    answers = await sender(predict, "1")(parts)
     assert len(calls) == 1
     for (name, rows), answer in zip(parts, answers, strict=True):
         spec, grid = read_member(folder, name)
@@ -76,4 +76,4 @@ async def test_a_short_answer_reaches_nobody(hosted: HostedSets):
         return answered(hosted, asked)[:-1]
 
     with pytest.raises(BadAnswer):
-        await sender(lambda: predict, "1")([("lstm", tiny.rows_for("lstm", 3))])
+        await sender(predict, "1")([("lstm", tiny.rows_for("lstm", 3))])
