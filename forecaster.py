@@ -21,6 +21,7 @@ from contracts import (
 )
 from errors import DeepFinanceError, HistoryUnavailable, Unavailable, UnknownSymbol
 from forecast_cache import ForecastCache
+from garbage import spare_what_stays
 from gateway.answers import Answer, computed, member_events
 from gateway.backend import Catalogue, SeriesState
 from gateway.broadcast import Broadcaster
@@ -272,7 +273,7 @@ class Forecaster:
     def start(self) -> None:
         """Begin what goes on beside the requests: warm up, watch the runners, follow other workers' reloads."""
         lifelines = Lifelines(self._processes, lambda process: self._keeper.lost(self._processes[process]))
-        jobs = (self.warm_up(), lifelines.watch(), self._keeper.follow(), self._tell_whether_ready())
+        jobs = (self._begin(), lifelines.watch(), self._keeper.follow(), self._tell_whether_ready())
         self._jobs = [asyncio.get_running_loop().create_task(job) for job in jobs]
 
     async def _tell_whether_ready(self) -> None:
@@ -281,6 +282,11 @@ class Forecaster:
             away = all(runner.is_away for runner in self._serving.runners.values())
             self._metrics.ready(self._warming.is_over and not away)
             await asyncio.sleep(TOLD_EVERY)
+
+    async def _begin(self) -> None:
+        await self.warm_up()
+        spare_what_stays()
+        self._keeper.on_left(spare_what_stays)
 
     async def close(self) -> None:
         for job in self._jobs:

@@ -109,11 +109,16 @@ class Keeper:
         self._try_out = try_out
         self._changing = asyncio.Lock()
         self._on_change: list[Callable[[str], None]] = []
+        self._on_left: list[Callable[[], None]] = []
         self._leaving: set[asyncio.Task[None]] = set()
 
     def on_change(self, callback: Callable[[str], None]) -> None:
         """Call back with the new version whenever another set has taken its place."""
         self._on_change.append(callback)
+
+    def on_left(self, callback: Callable[[], None]) -> None:
+        """Call back whenever nobody uses a set any more that another has replaced."""
+        self._on_left.append(callback)
 
     async def reload(self) -> Reloaded:
         """Serve the set that is published now. Raises ModelSetRefused or RunnerUnavailable; then nothing changed."""
@@ -174,7 +179,12 @@ class Keeper:
         old = LoadedSet(leaving.model_set, leaving.runners, leaving.ports.explainers)
         task = asyncio.get_running_loop().create_task(old.close_when_idle())
         self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._leaving.discard(task)
+        for callback in self._on_left:
+            callback()
 
 
 def _words(error: Exception) -> str:

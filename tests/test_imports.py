@@ -44,7 +44,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "gateway": LEAVES | {"pipeline", "storage.cache", "tracing"},
     "forecaster": LEAVES
-    | {"condition", "serving", "warming", "gateway", "pipeline", "gathering", "runners", "forecast_cache", "offload"},
+    | {"condition", "garbage", "serving", "warming", "gateway", "pipeline", "gathering", "runners", "forecast_cache"}
+    | {"offload"},
+    "garbage": set(),
     "gathering": LEAVES | {"pipeline"},
     "condition": LEAVES | {"gateway", "runners", "serving"},
     "warming": LEAVES | {"gateway", "pipeline", "serving"},

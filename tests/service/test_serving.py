@@ -111,6 +111,14 @@ async def test_who_has_begun_finishes_with_the_old_set(forecaster: Forecaster, w
     assert forecaster.models().models_version == forecaster.models_status().models_version == NEW
 
 
+async def test_it_is_told_once_nobody_uses_the_old_set_any_more(forecaster: Forecaster) -> None:
+    left = asyncio.Event()
+    forecaster._keeper.on_left(left.set)
+    await forecaster.reload()
+    assert not left.is_set()
+    await asyncio.wait_for(left.wait(), 5)
+
+
 async def test_the_same_set_is_left_alone(forecaster: Forecaster, world: World) -> None:
     world.next = None
     before = forecaster._serving
