@@ -1,14 +1,14 @@
 """Risk reports from the same market data as the forecasts: fetches, computes aside, remembers. Free of the framework.
 
-The pure formulas are in ``risk/``; here they get their bars, their calendar, their GARCH fits (from a process of their
-own) and the quantiles of our own forecast. What a part cannot deliver becomes a reason beside the null it leaves.
+The pure formulas are in ``risk/``; here they get their bars, their calendar and their GARCH fits (from a process of
+their own), and what forecast_risk.py has of our own forecasts. What a part cannot deliver becomes a reason beside the
+null it leaves.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,20 +16,18 @@ from typing import Any
 import numpy as np
 
 from answer import data_report
-from contracts import AssetClass, Bars, Calendar, Floats, ForecastRequest, Instrument, MarketData
-from errors import DeepFinanceError, ErrorDetail, Timeout, Unavailable, UnknownSymbol, UnusableSeries
+from contracts import AssetClass, Bars, Calendar, Floats, Instrument, MarketData
+from errors import DeepFinanceError, ErrorDetail, UnknownSymbol, UnusableSeries
+from forecast_risk import Asked, OwnForecasts, Passing, forecast_risk
 from gateway.risk_page import page_of
 from gateway.risk_picture import draw_charts, draw_page
 from gateway.risk_schemas import PictureKind, ReturnsRequest, RiskRequest
 from offload import Offload
-from pipeline import Outcome
 from remembering import Remembered
 from risk.gjr import Fits, fitted, refit_places
-from risk.measure import Undefined
 from risk.plain import plain_report
-from risk.report import Series, Terms, ValueAtRisk, from_forecast, report
+from risk.report import Series, Terms, report
 from risk.returns import aligned, simple_returns
-from risk.tail import levels_of_tail
 from risk_pictures import pictured
 
 FIT_SECONDS = 20.0
@@ -52,30 +50,6 @@ BENCHMARKS = {
 }
 """By calendar: the broad index of the asset's own market, in its own currency."""
 NOT_WANTED = "include_benchmark is false"
-NOT_TESTED = "forecasts of the past days of this symbol are not remade here; see evidence in /predict and /scoreboard"
-
-Quantiles = Callable[[str, int, Sequence[float]], Awaitable[Sequence[float]]]
-"""Symbol, horizon and levels -> quantiles of the simple return; raises a DeepFinanceError."""
-
-
-class Passing(str):
-    """A reason that may be gone the next time: an answer that has it is not remembered."""
-
-
-class ForecastQuantiles:
-    """The tail of our own forecast, read off the lower ends of its central intervals."""
-
-    def __init__(self, forecast: Callable[[Sequence[ForecastRequest]], Awaitable[Sequence[Outcome]]]) -> None:
-        self._forecast = forecast
-
-    async def __call__(self, symbol: str, horizon: int, levels: Sequence[float]) -> Sequence[float]:
-        requests = [ForecastRequest(symbol, horizon, confidence_level=1.0 - 2.0 * level) for level in levels]
-        quantiles = []
-        for outcome in await self._forecast(requests):
-            if isinstance(outcome, DeepFinanceError):
-                raise outcome
-            quantiles.append(outcome.lower / outcome.current_price - 1.0)
-        return quantiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +87,13 @@ class RiskDesk:
         market: MarketData,
         calendar: Calendar,
         offload: Offload,
-        quantiles: Quantiles | None = None,
-        version: Callable[[], str] = lambda: "",
+        forecasts: OwnForecasts | None = None,
     ) -> None:
-        """``version`` names the models that ``quantiles`` come from."""
         self._market = market
         self._calendar = calendar
         self._offload = offload
-        self._quantiles = quantiles
+        self._forecasts = forecasts
         self._fits: Remembered[Fits] = Remembered()
-        self._version = version
         self._reports: Remembered[Report] = Remembered(keeps=lambda found: found.is_whole)
 
     async def asset(self, question: RiskRequest) -> dict[str, Any]:
@@ -131,7 +102,8 @@ class RiskDesk:
         against = await self._against(question, instrument)
         rest = question.model_dump(exclude={"symbol", "benchmark"}).items()
         theirs = against.bars and against.bars.fingerprint
-        key = (bars.fingerprint, theirs, against.missing, self._version(), str(sorted(rest)))
+        models = self._forecasts and self._forecasts.model_set.version
+        key = (bars.fingerprint, theirs, against.missing, models, str(sorted(rest)))
         found = await self._reports.get(key, lambda: self._asset(question, bars, instrument, against))
         return {"symbol": question.symbol, **found.body, "data": self._data(bars, instrument)}
 
@@ -189,15 +161,16 @@ class RiskDesk:
         days = dates_of(bars)
         year = sessions_per_year(self._calendar, instrument, days[-1])
         terms = Terms(tuple(question.confidence_levels), question.horizon, year, question.risk_free_rate)
-        series, pair = await self._series(question, bars, against)
+        period = min(question.period_days, len(bars) - 1)
+        asked = Asked(bars, instrument, period, question.horizon, question.confidence_levels)
+        (series, pair), own = await asyncio.gather(
+            self._series(question, bars, against), forecast_risk(asked, self._forecasts)
+        )
         told = await asyncio.to_thread(report, series, terms)
-        tails = await self._tails(question)
-        told = replace(told, value_at_risk=told.value_at_risk + _forecasts(question, tails))
-        body = plain_report(told, days)
+        body = plain_report(replace(told, value_at_risk=told.value_at_risk + own.entries), days)
         if isinstance(pair, str):
             body["unavailable"]["benchmark"] = pair
         few = f"there are {series.period} returns, fewer than period_days"
-        is_whole = not any(isinstance(part, Passing) for part in (series.fits, *tails))
         answer = {
             "as_of": days[-1],
             "period": {"first": days[-1 - series.period], "last": days[-1], "returns": series.period},
@@ -206,7 +179,7 @@ class RiskDesk:
             **body,
             "notes": [few] if series.period < question.period_days else [],
         }
-        return Report(answer, is_whole)
+        return Report(answer, own.is_whole and not isinstance(series.fits, Passing))
 
     async def _series(self, question: RiskRequest, bars: Bars, against: Against) -> tuple[Series, Pair | str]:
         history = simple_returns(bars.total_return_close)
@@ -229,30 +202,9 @@ class RiskDesk:
         except DeepFinanceError as error:
             return Passing(f"GARCH cannot be fitted now: {error.message}")
 
-    async def _tails(self, question: RiskRequest) -> list[Sequence[float] | str]:
-        """The tail of our own forecast beyond each level."""
-        symbol, horizon = question.symbol, question.horizon
-        return await asyncio.gather(*(self._tail(symbol, horizon, level) for level in question.confidence_levels))
-
-    async def _tail(self, symbol: str, horizon: int, level: float) -> Sequence[float] | str:
-        """Quantiles of our forecast, or why there are none."""
-        if self._quantiles is None:
-            return "no forecast is made here"
-        try:
-            return await self._quantiles(symbol, horizon, levels_of_tail(level))
-        except Undefined as reason:
-            return str(reason)
-        except DeepFinanceError as error:
-            return (Passing if isinstance(error, (Unavailable, Timeout)) else str)(f"no forecast: {error.message}")
-
     def _data(self, bars: Bars, instrument: Instrument) -> dict[str, Any]:
         now = datetime.now(UTC)
         return asdict(data_report(bars, self._calendar.last_completed_session(instrument.calendar, now), now))
-
-
-def _forecasts(question: RiskRequest, tails: Sequence[Sequence[float] | str]) -> tuple[ValueAtRisk, ...]:
-    levels = zip(question.confidence_levels, tails, strict=True)
-    return tuple(from_forecast(level, question.horizon, tail, NOT_TESTED) for level, tail in levels)
 
 
 def _compared(against: Against, pair: Pair) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from contracts import Calendar, MarketData, PartHealth, SharedCache
 from forecast_cache import MEMORY_BYTES, ForecastCache, Lifetimes
+from forecast_risk import ServedForecasts
 from forecaster import Desks, Forecaster
 from gateway.answers import Answer
 from gateway.cache_metrics import cache_metrics
@@ -26,7 +27,7 @@ from options_desk import OptionsDesk
 from parts import Parts, traced_parts
 from pipeline import Ports
 from portfolio_desk import PortfolioDesk
-from risk_desk import ForecastQuantiles, RiskDesk
+from risk_desk import RiskDesk
 from runners.coalesce import Limits
 from runners.hosts import processes_of, services_of
 from runners.loaded import load_set
@@ -78,8 +79,8 @@ def _parts(service: Any, settings: Settings) -> Parts:
 
 def _desks(market: MarketData, calendar: Calendar, forecaster: Forecaster) -> Desks:
     offload = Offload()
-    tails = ForecastQuantiles(forecaster.forecast_aside)
-    risk = RiskDesk(market, calendar, offload, tails, lambda: forecaster.models_version)
+    own = ServedForecasts(forecaster.forecast_aside, lambda: forecaster.answering)
+    risk = RiskDesk(market, calendar, offload, own)
     return Desks(OptionsDesk(offload), risk, PortfolioDesk(market, calendar, offload), offload)
 
 

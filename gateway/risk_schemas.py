@@ -150,12 +150,17 @@ class TrafficLightBody(Body):
 
 
 class BacktestBody(Body):
-    """The method over one period, rolling over the days asked about, each estimate made without knowing its day."""
+    """The method over one period, rolling over the days asked about, each estimate made without knowing its day or
+    a later one."""
 
     verdict: str = Field(description="In words.")
     passes: bool | None = Field(description="Whether no test rejects it at 0.05.")
     days: int = Field(description="Days it was tested on.")
-    window: int = Field(description="Returns behind each estimate.")
+    window: int = Field(description="Returns behind each estimate, at least.")
+    scope: str = Field(
+        description="What the estimates knew, in words. Forecasts are tested out of sample alone: on days later than "
+        "those that the models were fitted and calibrated on, at most the last 1,250 of those asked about."
+    )
     first: Place
     last: Place
     exceedances: int = Field(description="Losses beyond the value at risk.")

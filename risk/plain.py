@@ -75,6 +75,7 @@ def _backtest(tested: Backtest, entry: ValueAtRisk, places: Sequence[Place]) -> 
         "passes": tested.passes,
         "days": tested.days,
         "window": entry.window,
+        "scope": entry.scope,
         "first": places[int(entry.tested[0]) + 1],
         "last": places[int(entry.tested[-1]) + 1],
         "exceedances": len(tested.at),

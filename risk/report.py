@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,9 @@ FORECAST = (
     "quantiles of the forecast that /predict gives for this horizon; expected shortfall is their mean, with a tail "
     "that thins out exponentially beyond the lowest of them, 0.005"
 )
+
+
+BEFORE_EACH_DAY = "each estimate is made from returns before its day"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class Series:
 @dataclass(frozen=True, slots=True)
 class ValueAtRisk:
     """One method at one confidence level. ``tested`` (days,) are the places in the history that the backtest is about,
-    ``window`` the returns behind each of its estimates. What is None has its reason in ``unavailable``."""
+    ``window`` the returns behind each of its estimates, ``scope`` in words what these knew. What is None has its reason
+    in ``unavailable``."""
 
     method: str
     definition: str
@@ -70,6 +75,18 @@ class ValueAtRisk:
     tested: Ints
     window: int | None
     unavailable: Mapping[str, str]
+    scope: str = BEFORE_EACH_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class PastForecasts:
+    """The value at risk that forecasts stated: ``losses`` (days,) before the returns at ``places`` (days,) of the
+    history, each from ``window`` returns or more."""
+
+    losses: Floats
+    places: Ints
+    window: int
+    scope: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +197,35 @@ def value_at_risk(method: Method, level: float, series: Series, terms: Terms) ->
     return ValueAtRisk(method.name, method.definition, level, terms.horizon, tail, tested, places, window, unavailable)
 
 
-def from_forecast(level: float, horizon: int, quantiles: Sequence[float] | str, untested: str) -> ValueAtRisk:
-    """From return quantiles at ``tail.levels_of_tail``, or the reason why there are none."""
-    unavailable = {"backtest": untested}
-    tail = None
+def from_forecast(
+    level: float, horizon: int, quantiles: Sequence[float] | str, past: PastForecasts | str, history: Floats
+) -> ValueAtRisk:
+    """From return quantiles at ``tail.levels_of_tail``, and what they were before; or the reason why there are none."""
+    unavailable: dict[str, str] = {}
+    tail = tested = None
     try:
-        if isinstance(quantiles, str):
-            raise Undefined(quantiles)
-        tail = checked(partial(from_quantiles, level, quantiles))
+        tail = checked(partial(from_quantiles, level, _present(quantiles)))
     except Undefined as reason:
         unavailable |= dict.fromkeys(("value_at_risk", "expected_shortfall"), str(reason))
-    return ValueAtRisk("forecast", FORECAST, level, horizon, tail, None, np.empty(0, np.intp), None, unavailable)
+    try:
+        said = _present(past)
+        tested = backtest(history[said.places], said.losses, level)
+    except Undefined as reason:
+        unavailable["backtest"] = str(reason)
+        said = PastForecasts(np.empty(0), np.empty(0, np.intp), 0, "")
+    return ValueAtRisk(
+        "forecast", FORECAST, level, horizon, tail, tested, said.places, said.window, unavailable, said.scope
+    )
+
+
+Part = TypeVar("Part")
+
+
+def _present(part: Part | str) -> Part:
+    """The part; raises Undefined where there is a reason in its place."""
+    if isinstance(part, str):
+        raise Undefined(part)
+    return part
 
 
 def checked(estimate: Callable[[], Tail]) -> Tail:

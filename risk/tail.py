@@ -138,12 +138,18 @@ def paths(residuals: Floats, variance: float, horizon: int, dynamics: Dynamics) 
     return value - 1.0
 
 
-def levels_of_tail(level: float) -> list[float]:
-    """The quantile levels that ``from_quantiles`` takes: midpoints of equal parts of the tail down to LOWEST_LEVEL,
-    then its edge, twice LOWEST_LEVEL, and LOWEST_LEVEL. Raises Undefined where the whole tail lies beyond that."""
+def forecast_level(level: float) -> float:
+    """The quantile level of a forecast at which its value at risk lies. Raises Undefined below LOWEST_LEVEL."""
     share = 1.0 - level
     if share < LOWEST_LEVEL:
         raise Undefined(f"forecasts are stated for confidence levels up to {1.0 - LOWEST_LEVEL:g}")
+    return share
+
+
+def levels_of_tail(level: float) -> list[float]:
+    """The quantile levels that ``from_quantiles`` takes: midpoints of equal parts of the tail down to LOWEST_LEVEL,
+    then its edge, twice LOWEST_LEVEL, and LOWEST_LEVEL. Raises Undefined where the whole tail lies beyond that."""
+    share = forecast_level(level)
     width = (share - LOWEST_LEVEL) / TAIL_PARTS
     return [LOWEST_LEVEL + width * (i + 0.5) for i in range(TAIL_PARTS)] + [share, 2 * LOWEST_LEVEL, LOWEST_LEVEL]
 

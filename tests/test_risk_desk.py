@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contracts import AssetClass, Bars, Forecast, ForecastRequest, Instrument
+from contracts import AssetClass, Bars, Instrument
 from errors import DeepFinanceError, SourceUnavailable, Timeout, UnknownSymbol, UnusableSeries
 from gateway.risk_schemas import ReturnsRequest, ReturnsResponse, RiskRequest, RiskResponse
 from offload import Offload
-from risk_desk import ForecastQuantiles, RiskDesk, default_benchmark, sessions_per_year
+from risk_desk import RiskDesk, default_benchmark, sessions_per_year
 from tests.features.series import wandering_bars
 from tests.in_memory import MemoryMarket, Weekdays
+from tests.own_forecasts import Told
 from tests.risk.test_any_returns import problems
 
 LEVELS = [0.95, 0.99]
@@ -36,10 +37,6 @@ class Here:
         if self.error:
             raise self.error
         return function(*args)
-
-
-async def normal_tail(symbol: str, horizon: int, levels: Sequence[float]) -> Sequence[float]:
-    return [-0.01 / level**0.3 for level in levels]
 
 
 @pytest.fixture
@@ -66,7 +63,7 @@ def market() -> MemoryMarket:
 
 @pytest.fixture
 def desk(market: MemoryMarket, here: Here) -> RiskDesk:
-    return RiskDesk(market, Weekdays(), here, normal_tail)
+    return RiskDesk(market, Weekdays(), here, Told())
 
 
 @pytest.fixture
@@ -114,19 +111,14 @@ async def test_the_same_question_is_computed_once_and_new_bars_are_seen(
 
 
 async def test_other_models_make_another_forecast(market: MemoryMarket, here: Here):
-    versions, asked = ["1"], []
-
-    async def tail(symbol: str, horizon: int, levels: Sequence[float]) -> Sequence[float]:
-        asked.append(levels)
-        return await normal_tail(symbol, horizon, levels)
-
-    desk = RiskDesk(market, Weekdays(), here, tail, lambda: versions[0])
+    told = Told()
+    desk = RiskDesk(market, Weekdays(), here, told)
     for _ in range(2):
         await desk.asset(RiskRequest(symbol="AAPL"))
-    assert len(asked) == 2
-    versions[0] = "2"
+    assert (len(told.asked), len(told.replayed)) == (2, 1)
+    told.model_set = replace(told.model_set, version="newer")
     await desk.asset(RiskRequest(symbol="AAPL"))
-    assert len(asked) == 4
+    assert (len(told.asked), len(told.replayed)) == (4, 2)
 
 
 async def test_another_question_about_the_same_bars_needs_no_new_fit(desk: RiskDesk, here: Here):
@@ -140,7 +132,7 @@ async def test_without_the_other_process_the_rest_is_answered_and_the_next_time_
     market: MemoryMarket,
 ):
     here = Here(Timeout("the computation took longer than 20 seconds"))
-    desk = RiskDesk(market, Weekdays(), here, normal_tail)
+    desk = RiskDesk(market, Weekdays(), here, Told())
     body = await desk.asset(RiskRequest(symbol="AAPL"))
     assert body["measures"]["garch_volatility"] is None
     assert "took longer" in body["unavailable"]["garch_volatility"]
@@ -152,32 +144,34 @@ async def test_without_the_other_process_the_rest_is_answered_and_the_next_time_
 
 
 async def test_without_a_forecast_there_is_a_reason(market: MemoryMarket, here: Here):
-    async def away(symbol: str, horizon: int, levels: Sequence[float]) -> Sequence[float]:
-        raise SourceUnavailable("no model could answer")
-
-    for quantiles, reason in ((None, "no forecast is made here"), (away, "no forecast: no model could answer")):
-        body = await RiskDesk(market, Weekdays(), here, quantiles).asset(RiskRequest(symbol="AAPL"))
+    away = Told(error=SourceUnavailable("no model could answer"))
+    for told, now, before in (
+        (None, "no forecast is made here", "no forecast is made here"),
+        (away, "no forecast: no model could answer", "no forecasts of the past: no model could answer"),
+    ):
+        body = await RiskDesk(market, Weekdays(), here, told).asset(RiskRequest(symbol="AAPL"))
         entry = body["value_at_risk"][-1]
-        assert (entry["method"], entry["value_at_risk"]) == ("forecast", None)
-        assert entry["unavailable"]["value_at_risk"] == reason
+        assert (entry["method"], entry["value_at_risk"], entry["backtest"]) == ("forecast", None, None)
+        assert (entry["unavailable"]["value_at_risk"], entry["unavailable"]["backtest"]) == (now, before)
 
 
-async def test_the_tail_of_a_forecast_is_asked_for_as_central_intervals():
-    asked: list[ForecastRequest] = []
+async def test_a_replay_that_failed_is_tried_again(market: MemoryMarket, here: Here):
+    told = Told(error_in_replay=Timeout("model lstm did not answer in time"))
+    desk = RiskDesk(market, Weekdays(), here, told)
+    first = (await desk.asset(RiskRequest(symbol="AAPL")))["value_at_risk"][-1]
+    assert first["value_at_risk"] is not None
+    assert first["unavailable"] == {"backtest": "no forecasts of the past: model lstm did not answer in time"}
+    told.error_in_replay = None
+    assert (await desk.asset(RiskRequest(symbol="AAPL")))["value_at_risk"][-1]["backtest"] is not None
 
-    class Told(Forecast):
-        def __init__(self, lower: float) -> None:
-            object.__setattr__(self, "lower", lower)
-            object.__setattr__(self, "current_price", 100.0)
 
-    async def forecast(requests: Sequence[ForecastRequest]) -> list[Forecast]:
-        asked.extend(requests)
-        return [Told(90.0), Told(95.0)]
-
-    quantiles = await ForecastQuantiles(forecast)("AAPL", 5, [0.01, 0.05])
-    assert quantiles == pytest.approx([-0.1, -0.05])
-    assert [(each.symbol, each.horizon) for each in asked] == [("AAPL", 5)] * 2
-    assert [each.confidence_level for each in asked] == pytest.approx([0.98, 0.9])
+async def test_every_method_is_tested_on_the_days_asked_about(desk: RiskDesk):
+    body = await desk.asset(RiskRequest(symbol="AAPL", period_days=250))
+    tested = {entry["method"]: entry["backtest"] for entry in body["value_at_risk"]}
+    assert {(each["first"], each["last"], each["days"]) for each in tested.values()} == {
+        (tested["forecast"]["first"], body["as_of"], 250)
+    }
+    assert "measured out of sample from" in tested["forecast"]["scope"]
 
 
 async def test_a_symbol_or_benchmark_that_nobody_knows_is_an_error_that_names_it(desk: RiskDesk):
@@ -274,7 +268,7 @@ async def test_the_report_is_drawn_on_a_page(desk: RiskDesk, here: Here, kind: A
 
 
 async def test_the_report_as_html_shows_everything_and_loads_nothing(market: MemoryMarket, offload: Offload):
-    desk = RiskDesk(market, Weekdays(), offload, normal_tail)
+    desk = RiskDesk(market, Weekdays(), offload, Told())
     text = (await desk.picture(RiskRequest(symbol="AAPL", period_days=300), "html")).decode()
     assert text.startswith("<!doctype html>")
     assert text.count("<svg") == 4

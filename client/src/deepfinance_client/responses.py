@@ -1233,8 +1233,8 @@ class TrafficLightBody(Body):
 
 
 class BacktestBody(Body):
-    """The method over one period, rolling over the days asked about, each estimate made without knowing its
-    day."""
+    """The method over one period, rolling over the days asked about, each estimate made without knowing its day
+    or a later one."""
 
     verdict: str
     """In words."""
@@ -1243,7 +1243,10 @@ class BacktestBody(Body):
     days: int
     """Days it was tested on."""
     window: int
-    """Returns behind each estimate."""
+    """Returns behind each estimate, at least."""
+    scope: str
+    """What the estimates knew, in words. Forecasts are tested out of sample alone: on days later than those that
+    the models were fitted and calibrated on, at most the last 1,250 of those asked about."""
     first: datetime.date | int
     last: datetime.date | int
     exceedances: int
