@@ -74,8 +74,8 @@ class Stack:
 
 
 @contextmanager
-def stack(home: Path, model_set: Path | None = None) -> Iterator[Stack]:
-    """Started in the order in which each needs the other; stopped and gone at the end."""
+def stack(home: Path, model_set: Path | None = None, **options: Any) -> Iterator[Stack]:
+    """Started in the order in which each needs the other; stopped and gone at the end. ``options`` are settings."""
     postgres = Postgres(home / "postgres")
     try:
         url = postgres.new_database()
@@ -88,6 +88,7 @@ def stack(home: Path, model_set: Path | None = None) -> Iterator[Stack]:
                 "DATABASE_URL": url,
                 "DATA_ADDRESSES": f"yahoo={source.url}",
                 **({} if model_set is None else {"MODEL_SET_DIR": str(model_set)}),
+                **options,
             }
             with running("service:DeepFinance", home / "service", **settings) as server:
                 yield Stack(server, redis, postgres, url, source, home / "service" / "state" / "history-journal")

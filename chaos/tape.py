@@ -1,0 +1,56 @@
+"""Real prices that end some sessions before they do, and go on when told to: what was forecast comes out."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chaos.market import SYMBOLS
+from market.bundled import BundledSource
+
+Closes = dict[str, tuple[Any, Any]]
+"""Symbol -> days and closes, both (n_bars,)."""
+
+
+@dataclass
+class Tape:
+    """Price files in ``folder`` without the last ``hidden`` sessions; ``crash`` is what every later price is multiplied
+    by, session by session."""
+
+    folder: Path
+    hidden: int = 60
+    crash: float = 1.0
+    _closes: Closes = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._first_hidden = self.hidden
+        self._closes = asyncio.run(_bundled())
+        self._write()
+
+    def show(self, sessions: int) -> None:
+        """So many more."""
+        self.hidden = max(0, self.hidden - sessions)
+        self._write()
+
+    def _write(self) -> None:
+        """Every file anew; readers see the old one or the new one."""
+        for symbol, (days, closes) in self._closes.items():
+            later = np.maximum(0, np.arange(len(closes)) - (len(closes) - self._first_hidden - 1))
+            shown = slice(None, len(closes) - self.hidden)
+            rows = zip(days[shown], (closes * self.crash**later)[shown], strict=True)
+            draft = self.folder / f"{symbol}.draft"
+            draft.write_text("\n".join(["date,close", *(f"{day},{close:.4f}" for day, close in rows)]) + "\n")
+            draft.rename(self.folder / f"{symbol}.csv")
+
+
+async def _bundled() -> Closes:
+    source = BundledSource()
+    found = {symbol: await source.bars(symbol, "1d") for symbol in SYMBOLS}
+    return {
+        symbol: (np.datetime_as_string(bars.times, unit="D"), bars.total_return_close) for symbol, bars in found.items()
+    }
