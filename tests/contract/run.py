@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.e2e.server import KEY, ROOT, Server, running
+from tests.e2e.server import ANYWHERE, KEY, ROOT, Server, running
 
 PHASES = "examples,coverage,fuzzing"
 
@@ -34,7 +34,7 @@ class Outcome:
 @contextmanager
 def served(home: Path) -> Iterator[Server]:
     """A server that lets the hooks say where a request comes from."""
-    with running("service:DeepFinance", home, TRUSTED_PROXIES="127.0.0.1") as server:
+    with running("service:DeepFinance", home, TRUSTED_PROXIES="127.0.0.1", RUNNER_LAYOUT=ANYWHERE) as server:
         yield server
 
 

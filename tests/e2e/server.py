@@ -20,6 +20,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-the-tests"
+ANYWHERE = "embedded"
+"""The layout of tests that are about something else: a server in it is started with half the work."""
 
 
 @dataclass(frozen=True)

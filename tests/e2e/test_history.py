@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from market.bundled import BundledSource
-from tests.e2e.server import Server, running
+from tests.e2e.server import ANYWHERE, Server, running
 
 pytestmark = pytest.mark.e2e
 
@@ -51,7 +51,8 @@ def stored(state: Path) -> set[str]:
 
 
 def test_everything_that_was_answered_is_stored_when_it_ends(tmp_path: Path, model_set_dir: Path):
-    with running("service:DeepFinance", tmp_path, MODEL_SET_DIR=str(model_set_dir)) as server:
+    settings = {"MODEL_SET_DIR": str(model_set_dir), "RUNNER_LAYOUT": ANYWHERE}
+    with running("service:DeepFinance", tmp_path, **settings) as server:
         given = asyncio.run(ask_all(server))
     assert len(set(given)) == len(SYMBOLS) * len(HORIZONS)
     assert set(given) <= stored(tmp_path / "state")
@@ -87,6 +88,7 @@ def test_new_bars_settle_what_was_forecast(tmp_path: Path, model_set_dir: Path):
         "DATA_DIR": str(prices),
         "SETTLEMENT_INTERVAL": "1",
         "DATA_CACHE_TTL": "0",
+        "RUNNER_LAYOUT": ANYWHERE,
     }
     with running("service:DeepFinance", tmp_path / "home", **settings) as server, server.client() as client:
         made = client.post("/api/v1/predict", json={"symbol": "AAPL", "horizon": 5}).json()

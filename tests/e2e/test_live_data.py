@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from market.calendars import ExchangeCalendars
-from tests.e2e.server import Server, running
+from tests.e2e.server import ANYWHERE, Server, running
 from tests.market import vendor_server as wire
 from tests.market.vendor_server import Answer, Asked, VendorServer
 
@@ -94,6 +94,7 @@ def test_live_prices_their_loss_and_their_return(tmp_path: Path, model_set_dir: 
             "DATA_PROVIDERS": "yahoo,bundled",
             "DATA_ADDRESSES": f"yahoo={vendor.url}",
             "MODEL_SET_DIR": str(model_set_dir),
+            "RUNNER_LAYOUT": ANYWHERE,
         }
         with running(
             "service:DeepFinance", tmp_path, **settings, DATA_CACHE_TTL="1", PREDICTION_CACHE_TTL="0"

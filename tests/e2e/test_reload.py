@@ -17,7 +17,7 @@ from training.swap import exchange
 
 pytestmark = pytest.mark.e2e
 
-OLD, NEW = "2001.01.01-old", "2002.02.02-new"
+OLD, NEW, BAD = "2001.01.01-old", "2002.02.02-new", "2003.03.03-bad"
 
 
 def write_set(folder: Path, version: str, seed: int) -> Path:
@@ -29,15 +29,15 @@ def write_set(folder: Path, version: str, seed: int) -> Path:
     return folder
 
 
-@pytest.fixture
-def published(tmp_path: Path) -> Path:
-    return write_set(tmp_path / "current", OLD, seed=1)
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("published") / "current", OLD, seed=1)
 
 
-@pytest.fixture
-def own_server(tmp_path: Path, published: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterator[Server]:
     settings = {"MODEL_SET_DIR": str(published), "PREDICTION_CACHE_TTL": "0"}
-    with running("service:DeepFinance", tmp_path / "home", **settings) as started:
+    with running("service:DeepFinance", tmp_path_factory.mktemp("reloading"), **settings) as started:
         yield started
 
 
@@ -65,6 +65,7 @@ def test_nobody_notices_but_by_the_version(own_server: Server, published: Path, 
 
 def test_a_bad_set_is_refused_with_the_reason_and_the_old_one_stays(own_server: Server, published: Path):
     manifest = (published / "manifest.json").read_bytes()
+    in_use = _targets(own_server)[0]
     with own_server.client() as client:
         unchanged = client.post("/api/v1/models/reload")
         assert (unchanged.status_code, unchanged.json()["status"]) == (200, "unchanged")
@@ -78,14 +79,14 @@ def test_a_bad_set_is_refused_with_the_reason_and_the_old_one_stays(own_server: 
             assert str(published) not in refused.text
             (published / "manifest.json").write_bytes(manifest)
         status = client.get("/api/v1/models/status").json()
-    assert status["models_version"] == OLD
-    assert _targets(own_server)[0] == OLD
+    assert status["models_version"] == in_use
+    assert _targets(own_server)[0] == in_use
 
 
 def _manifest_with(**changes: Any) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         path = folder / "manifest.json"
-        path.write_text(json.dumps({**json.loads(path.read_bytes()), "models_version": NEW, **changes}))
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), "models_version": BAD, **changes}))
 
     return spoil
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.server import Server, running
+from tests.e2e.server import ANYWHERE, Server, running
 from tests.storage.history.postgres import Postgres
 from tests.storage.live_redis import live_redis
 
@@ -47,10 +47,14 @@ def _page(client: httpx.Client, symbol: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.long
 def test_it_does_not_matter_where_a_forecast_is_kept(model_set_dir: Path):
     # settled at once they could not be compared: the bundled prices are old
-    common = {"MODEL_SET_DIR": str(model_set_dir), "SETTLEMENT_INTERVAL": "3600", "PREDICTION_CACHE_TTL": "600"}
+    common = {
+        "MODEL_SET_DIR": str(model_set_dir),
+        "SETTLEMENT_INTERVAL": "3600",
+        "PREDICTION_CACHE_TTL": "600",
+        "RUNNER_LAYOUT": ANYWHERE,
+    }
     with TemporaryDirectory() as folder:
         home = Path(folder)
         with running("service:DeepFinance", home / "plain", **common) as plain:

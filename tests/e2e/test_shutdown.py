@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.server import Server, running
+from tests.e2e.server import ANYWHERE, Server, running
 
 pytestmark = pytest.mark.e2e
 
@@ -77,7 +77,7 @@ async def _stopped_under_load(server: Server, stop: Callable[[], None]) -> tuple
 
 
 def test_it_says_that_it_is_not_ready_before_it_stops_listening(tmp_path: Path, model_set_dir: Path):
-    settings = {"MODEL_SET_DIR": str(model_set_dir)}
+    settings = {"MODEL_SET_DIR": str(model_set_dir), "RUNNER_LAYOUT": ANYWHERE}
     with running("service:DeepFinance", tmp_path, **settings) as server, server.client() as client:
         assert client.get("/readyz").status_code == 200
         server.process.send_signal(signal.SIGTERM)
