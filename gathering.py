@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 
-from contracts import ForecastRequest, MarketData
+from contracts import Bars, ForecastRequest, MarketData
 from errors import DeepFinanceError
-from pipeline import Outcome
+from pipeline import Outcome, Series
 
-Work = Callable[[Sequence[ForecastRequest]], Awaitable[Sequence[Outcome]]]
+Work = Callable[[Sequence[ForecastRequest], Mapping[Series, Bars]], Awaitable[Sequence[Outcome]]]
+"""Requests, and the bars of those series that have been looked up already."""
 
 ROWS_A_PASS = 64
 PASSES_AT_ONCE = 2
@@ -26,9 +27,10 @@ SERIES_KNOWN = 8192
 
 @dataclass(slots=True)
 class _Place:
-    """A request that waits for its outcome, and the context it was made in."""
+    """A request that waits for its outcome, the bars it is about, and the context it was made in."""
 
     request: ForecastRequest
+    bars: Bars
     outcome: asyncio.Future[Outcome]
     context: Context = field(default_factory=copy_context)
 
@@ -56,26 +58,26 @@ class Gathering:
     async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
         """One outcome a request, in order. A batch is a pass of its own already."""
         if len(requests) != 1 or requests[0].explain:
-            return await self._work(requests)
+            return await self._work(requests, {})
         try:
             bars = await self._market.bars(requests[0].symbol, requests[0].timeframe)
         except DeepFinanceError as error:
             return [error]
         if bars.fingerprint not in self._known:
-            outcomes = await self._work(requests)
+            outcomes = await self._work(requests, {_series(requests[0]): bars})
             self._remember(bars.fingerprint)
             return outcomes
         self._known.move_to_end(bars.fingerprint)
-        return [await self._in_company(requests[0])]
+        return [await self._in_company(requests[0], bars)]
 
     def _remember(self, fingerprint: str) -> None:
         self._known[fingerprint] = None
         while len(self._known) > SERIES_KNOWN:
             self._known.popitem(last=False)
 
-    async def _in_company(self, request: ForecastRequest) -> Outcome:
+    async def _in_company(self, request: ForecastRequest, bars: Bars) -> Outcome:
         loop = asyncio.get_running_loop()
-        place = _Place(request, loop.create_future())
+        place = _Place(request, bars, loop.create_future())
         self._waiting.append(place)
         loop.call_soon(self._start)  # after others that are ready now have come
         return await place.outcome
@@ -96,7 +98,8 @@ class Gathering:
     async def _pass(self, places: Sequence[_Place]) -> None:
         """Settle every place, whatever happens."""
         try:
-            outcomes = await self._work([place.request for place in places])
+            bars = {_series(place.request): place.bars for place in places}
+            outcomes = await self._work([place.request for place in places], bars)
         except Exception as error:
             if len(places) == 1:
                 _fail(places[0], error)
@@ -110,6 +113,10 @@ class Gathering:
         for place, outcome in zip(places, outcomes, strict=True):
             if not place.outcome.done():
                 place.outcome.set_result(outcome)
+
+
+def _series(request: ForecastRequest) -> Series:
+    return request.symbol, request.timeframe
 
 
 def _fail(place: _Place, error: Exception) -> None:

@@ -7,9 +7,10 @@ Rows never mix, so an answer is the same whether it was asked for alone or among
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any, TypeVar
 
 from answer import NEEDS_RANGES, Common, Subject, answer, member_event
 from contracts import (
@@ -20,6 +21,7 @@ from contracts import (
     Floats,
     Forecast,
     ForecastRequest,
+    Instrument,
     MarketData,
     MemberEvent,
     MemberRunner,
@@ -27,9 +29,9 @@ from contracts import (
     Timeframe,
     kind_of,
 )
-from corrections import CorrectionMemory, InTurns, Memory, correction_of
+from corrections import CorrectionMemory, InTurns, Memory, corrections_of
 from ensemble.distribution import MemberFailure, distribution, each_alone
-from ensemble.online import Correction, no_correction, stacked
+from ensemble.online import no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from explanation import explanation_of
 from inputs import InputMemory
@@ -48,6 +50,7 @@ class Ports:
     inputs: InputMemory = field(default_factory=InputMemory)
 
 
+Found = TypeVar("Found")
 Outcome = Forecast | DeepFinanceError
 Told = Callable[[MemberEvent], None]
 """Called with each member's answer as it comes in, before the forecast is made of them; must not wait."""
@@ -55,21 +58,39 @@ Heard = Callable[[str, Floats | MemberFailure], None]
 Series = tuple[str, Timeframe]
 
 
+@dataclass(frozen=True, slots=True)
+class _Usable:
+    """Checked bars, and what they are of."""
+
+    bars: Bars
+    instrument: Instrument
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.instrument.asset_class, self.bars.has_ranges)
+
+
 async def forecast(
     request: ForecastRequest, *, ports: Ports, model_set: ModelSet, now: datetime, told: Told | None = None
 ) -> Forecast:
     """A single forecast; raises what ``forecast_many`` returns. ``told`` hears of each member as it answers."""
     ports = replace(ports, corrections=InTurns(ports.corrections))
-    (outcome,) = await _forecast_alike([request], ports, model_set, now, told)
+    (outcome,) = await _forecast_alike([request], ports, model_set, now, {}, told)
     if isinstance(outcome, DeepFinanceError):
         raise outcome
     return outcome
 
 
 async def forecast_many(
-    requests: Sequence[ForecastRequest], *, ports: Ports, model_set: ModelSet, now: datetime
+    requests: Sequence[ForecastRequest],
+    *,
+    ports: Ports,
+    model_set: ModelSet,
+    now: datetime,
+    bars: Mapping[Series, Bars] | None = None,
 ) -> list[Outcome]:
-    """One answer, or one error, for each request, in order. ``now`` (aware, UTC) decides only what is stale.
+    """One answer, or one error, for each request, in order. ``now`` (aware, UTC) decides only what is stale. ``bars``
+    are those that the caller has looked up already.
 
     Requests for the same members and weights travel together: one feature matrix, one call a runner.
     """
@@ -79,37 +100,41 @@ async def forecast_many(
         together.setdefault((request.models, weights), []).append(i)
     groups = list(together.values())
     ports = replace(ports, corrections=InTurns(ports.corrections))
-    parts = await asyncio.gather(
-        *(_forecast_alike([requests[i] for i in group], ports, model_set, now) for group in groups)
+    known = bars or {}
+    parts = await _together(
+        [_forecast_alike([requests[i] for i in group], ports, model_set, now, known) for group in groups]
     )
     outcomes = {i: each for group, part in zip(groups, parts, strict=True) for i, each in zip(group, part, strict=True)}
     return [outcomes[i] for i in range(len(requests))]
 
 
 async def _forecast_alike(
-    requests: Sequence[ForecastRequest], ports: Ports, model_set: ModelSet, now: datetime, told: Told | None = None
+    requests: Sequence[ForecastRequest],
+    ports: Ports,
+    model_set: ModelSet,
+    now: datetime,
+    known: Mapping[Series, Bars],
+    told: Told | None = None,
 ) -> list[Outcome]:
     """The pipeline, for requests that name the same members and weights; ``told`` only with a single one."""
-    bars = await _usable_bars(requests, ports)
-    by_kind: dict[str, dict[Series, Bars]] = {}
-    for series, found in bars.items():
-        if isinstance(found, Bars):
-            instrument = ports.market.instrument(series[0])
-            by_kind.setdefault(kind_of(instrument.asset_class, found.has_ranges), {})[series] = found
     subjects: dict[Series, Subject | DeepFinanceError] = {}
+    by_kind: dict[str, dict[Series, _Usable]] = {}
+    for series, found in (await _usable(requests, ports, known)).items():
+        if isinstance(found, _Usable):
+            by_kind.setdefault(found.kind, {})[series] = found
+        else:
+            subjects[series] = found
     longest = max(requests, key=lambda request: request.horizon)
-    for part in await asyncio.gather(
-        *(_subjects(kind, series, longest, ports, model_set, told) for kind, series in by_kind.items())
+    for part in await _together(
+        [_subjects(kind, series, longest, ports, model_set, told) for kind, series in by_kind.items()]
     ):
         subjects |= part
 
     common = Common(model_set, ports.calendar, now)
 
     def outcome(request: ForecastRequest) -> Outcome:
-        series = (request.symbol, request.timeframe)
-        subject = subjects[series] if series in subjects else bars[series]
-        if not isinstance(subject, Subject):
-            assert isinstance(subject, DeepFinanceError)
+        subject = subjects[request.symbol, request.timeframe]
+        if isinstance(subject, DeepFinanceError):
             return subject
         try:
             return answer(request, subject, common)
@@ -127,7 +152,7 @@ async def _forecast_alike(
 
 async def _subjects(
     kind: str,
-    series: Mapping[Series, Bars],
+    series: Mapping[Series, _Usable],
     request: ForecastRequest,
     ports: Ports,
     model_set: ModelSet,
@@ -135,7 +160,7 @@ async def _subjects(
 ) -> Mapping[Series, Subject | DeepFinanceError]:
     """features -> runners -> ensemble, for series of one kind; ``request`` names the members and weights, and of all
     it looks furthest ahead."""
-    bars = list(series.values())
+    bars = [found.bars for found in series.values()]
     try:
         chosen = _chosen_members(request, kind, bars[0].has_ranges, model_set)
         matrix = ports.inputs.of(bars)
@@ -145,7 +170,7 @@ async def _subjects(
             stand_ins = [name for name in model_set.stand_ins if name not in members]
             members |= await _ask_runners(stand_ins, bars, matrix, ports.runners, heard)
         _require_an_answer(members)
-        found = await _corrections(kind, bars, ports, model_set)
+        found = await corrections_of(bars, kind, ports.runners, model_set, ports.corrections)
         correction = stacked([each or no_correction(model_set.grid) for each in found])
         spread = distribution(model_set, kind, members, matrix, request.weights, correction, request.horizon)
         alone = each_alone(model_set, kind, members, matrix, request.horizon)
@@ -153,37 +178,48 @@ async def _subjects(
         return dict.fromkeys(series, error)
     return {
         each: Subject(
-            bars[row],
-            ports.market.instrument(each[0]),
+            usable.bars,
+            usable.instrument,
             kind,
             spread.row(row),
             {name: surfaces[row] for name, surfaces in alone.items()},
             is_corrected=found[row] is not None,
         )
-        for row, each in enumerate(series)
+        for row, (each, usable) in enumerate(series.items())
     }
 
 
-async def _corrections(kind: str, series: Sequence[Bars], ports: Ports, model_set: ModelSet) -> list[Correction | None]:
-    """What each series' own recent outcomes say about its forecasts."""
-    asked = (correction_of(bars, kind, ports.runners, model_set, ports.corrections) for bars in series)
-    return list(await asyncio.gather(*asked))
-
-
-async def _usable_bars(requests: Sequence[ForecastRequest], ports: Ports) -> dict[Series, Bars | DeepFinanceError]:
-    """Checked bars of every series that is asked for, or why there are none."""
+async def _usable(
+    requests: Sequence[ForecastRequest], ports: Ports, known: Mapping[Series, Bars]
+) -> dict[Series, _Usable | DeepFinanceError]:
+    """Every series that is asked for, or why it cannot be forecast."""
 
     async def load(symbol: str, timeframe: Timeframe) -> Bars | DeepFinanceError:
         try:
-            bars = await ports.market.bars(symbol, timeframe)
-            ports.inputs.check(bars)
-            ports.market.instrument(symbol)  # raises where nothing is known of its exchange
+            return await ports.market.bars(symbol, timeframe)
         except DeepFinanceError as error:
             return error
-        return bars
 
-    wanted = list(dict.fromkeys((request.symbol, request.timeframe) for request in requests))
-    return dict(zip(wanted, await asyncio.gather(*(load(*series) for series in wanted)), strict=True))
+    wanted = dict.fromkeys((request.symbol, request.timeframe) for request in requests)
+    new = [series for series in wanted if series not in known]
+    loaded = dict(zip(new, await asyncio.gather(*(load(*series) for series in new)), strict=True))
+    found = {**known, **loaded}
+    return {series: _checked(series, found[series], ports) for series in wanted}
+
+
+def _checked(series: Series, bars: Bars | DeepFinanceError, ports: Ports) -> _Usable | DeepFinanceError:
+    if isinstance(bars, DeepFinanceError):
+        return bars
+    try:
+        ports.inputs.check(bars)
+        return _Usable(bars, ports.market.instrument(series[0]))  # raises where nothing is known of its exchange
+    except DeepFinanceError as error:
+        return error
+
+
+async def _together(works: Sequence[Coroutine[Any, Any, Found]]) -> Sequence[Found]:
+    """What they return, in order; a single one needs no task of its own."""
+    return [await works[0]] if len(works) == 1 else await asyncio.gather(*works)
 
 
 def _teller(

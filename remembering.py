@@ -21,14 +21,21 @@ class Remembered(Generic[T]):
         self._known: OrderedDict[Hashable, T] = OrderedDict()
         self._under_way: dict[Hashable, asyncio.Task[T]] = {}
 
+    def known(self, key: Hashable) -> T | None:
+        """What is known now; None where it would have to be found."""
+        return self._recalled(key) if key in self._known else None
+
     async def get(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         """What is known, else what ``work`` finds; neither an error nor what ``keeps`` refuses is remembered."""
         if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
+            return self._recalled(key)
         if key not in self._under_way:
             self._under_way[key] = asyncio.create_task(self._find(key, work))
         return await asyncio.shield(self._under_way[key])
+
+    def _recalled(self, key: Hashable) -> T:
+        self._known.move_to_end(key)
+        return self._known[key]
 
     async def _find(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         try:

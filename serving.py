@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
-from contracts import ForecastRequest, ModelSet
+from contracts import Bars, ForecastRequest, ModelSet
 from corrections import CorrectionMemory
 from errors import DeepFinanceError, ErrorDetail, ModelSetRefused, RunnerUnavailable
 from gateway.backend import Catalogue
 from gathering import Gathering
-from pipeline import Outcome, Ports, Told, forecast, forecast_many
+from pipeline import Outcome, Ports, Series, Told, forecast, forecast_many
 from runners.coalesce import CoalescingRunner
 from runners.loaded import LoadedSet
 from runners.probe import Prober
@@ -53,8 +53,8 @@ class Serving:
     ) -> Serving:
         """What follows from the three."""
 
-        async def work(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
-            return await forecast_many(requests, ports=ports, model_set=model_set, now=datetime.now(UTC))
+        async def work(requests: Sequence[ForecastRequest], bars: Mapping[Series, Bars]) -> Sequence[Outcome]:
+            return await forecast_many(requests, ports=ports, model_set=model_set, now=datetime.now(UTC), bars=bars)
 
         gathering = gathers(work, ports.market)
         return cls(ports, runners, model_set, Prober(runners), Catalogue(model_set.names), gathering)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from opentelemetry.trace import Span
 from contracts import Bars, FeatureMatrix, Forecast, ForecastRequest, MarketData, Timeframe
 from gathering import Gathering, Work
 from inputs import InputMemory
-from pipeline import Outcome
+from pipeline import Outcome, Series
 from records import History
 from tracing import shared_step, step
 
@@ -60,10 +60,10 @@ class TracedGathering(Gathering):
     def __init__(self, work: Work, market: MarketData) -> None:
         self._askers: dict[int, Span] = {}
 
-        async def traced(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+        async def traced(requests: Sequence[ForecastRequest], bars: Mapping[Series, Bars]) -> Sequence[Outcome]:
             askers = [self._askers[id(each)] for each in requests if id(each) in self._askers]
             with shared_step("forecast", askers, rows=len(requests)):
-                return await work(requests)
+                return await work(requests, bars)
 
         super().__init__(traced, market)
 

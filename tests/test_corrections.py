@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import corrections as served
 from answer import SHOWN_LEVELS
 from contracts import Forecast, ForecastRequest, kind_of
-from corrections import AT_ONCE, AT_ONCE_FOR_ONE, CorrectionMemory, correction_of, recent_past
+from corrections import AT_ONCE, AT_ONCE_FOR_ONE, CorrectionMemory, corrections_of, recent_past
 from ensemble.distribution import distribution, recent_corrections
 from ensemble.online import Correction, no_correction
 from ensemble.surface import at_level
@@ -417,7 +417,7 @@ async def test_a_batch_of_new_symbols_leaves_room_for_whoever_comes_later(newcom
 async def test_what_is_remembered_is_one_row():
     """Not a view that keeps two years of rows alive."""
     runners = {spec.name: ReckoningRunner(spec) for spec in SET.members}
-    got = await correction_of(SERIES["AAPL"], STOCKS, runners, SET, CorrectionMemory())
+    (got,) = await corrections_of([SERIES["AAPL"]], STOCKS, runners, SET, CorrectionMemory())
     assert isinstance(got, Correction)
     for part in (got.log_scale, got.shift):
         assert len(part) == 1

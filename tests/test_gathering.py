@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from contracts import ForecastRequest
+from contracts import Bars, ForecastRequest
 from errors import UnknownSymbol
 from gathering import Gathering
+from pipeline import Series
 from tests.in_memory import MemoryMarket
 
 SYMBOLS = ("AAPL", "MSFT", "^GSPC", "BTC-USD")
@@ -24,7 +25,9 @@ class Work:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, requests: Sequence[ForecastRequest]) -> Any:
+    async def __call__(self, requests: Sequence[ForecastRequest], bars: Mapping[Series, Bars]) -> Any:
+        if bars:  # of a batch nobody has looked any up
+            assert [bars[it.symbol, it.timeframe].symbol for it in requests] == [it.symbol for it in requests]
         self.passes.append(list(requests))
         await self.gate.wait()
         if any(request.horizon == 13 for request in requests):

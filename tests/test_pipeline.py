@@ -133,6 +133,16 @@ async def test_a_single_bad_request_raises():
         await ask(ForecastRequest("NOPE"))
 
 
+async def test_bars_that_were_looked_up_already_are_not_asked_for_again():
+    through = ports()
+    bars = await through.market.bars("AAPL", "1d")
+    through.market.calls.clear()
+    requests = [ForecastRequest("AAPL"), ForecastRequest("MSFT")]
+    given = await forecast_many(requests, ports=through, model_set=SET, now=NOW, bars={("AAPL", "1d"): bars})
+    assert through.market.calls == ["MSFT"]
+    assert given == await forecast_many(requests, ports=through, model_set=SET, now=NOW)
+
+
 async def test_requests_alike_share_prices_and_model_calls():
     through = ports()
     requests = [ForecastRequest(symbol, horizon) for symbol in ("AAPL", "MSFT") for horizon in (1, 5, 20)]

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,9 @@ import runners.tracing
 import settings
 import traced
 import tracing
-from contracts import Floats, Floats32, ForecastRequest, Grid, MemberSpec
+from contracts import Bars, Floats, Floats32, ForecastRequest, Grid, MemberSpec
 from errors import ConfigurationError, RunnerUnavailable
-from pipeline import Outcome
+from pipeline import Outcome, Series
 from runners.coalesce import Limits
 from runners.tracing import TracedRunner
 from traced import TracedGathering
@@ -108,7 +108,7 @@ class Market:
 
 
 async def test_a_pass_is_linked_with_every_request_that_it_answers(spans: Spans):
-    async def work(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+    async def work(requests: Sequence[ForecastRequest], bars: Mapping[Series, Bars]) -> Sequence[Outcome]:
         await asyncio.sleep(0.01)
         return [RunnerUnavailable(it.symbol) for it in requests]
 

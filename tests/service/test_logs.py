@@ -4,17 +4,17 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
 
-from contracts import Floats, Floats32, ForecastRequest, Grid, MemberSpec
+from contracts import Bars, Floats, Floats32, ForecastRequest, Grid, MemberSpec
 from errors import UnknownSymbol
 from gateway import request_id
 from gathering import Gathering
 from logs import ACCESS, JsonLines, Masked, configure_logging, is_not_a_probe
-from pipeline import Outcome
+from pipeline import Outcome, Series
 from runners.coalesce import CoalescingRunner, Limits
 
 GRID = Grid(horizons=(1, 5), levels=(0.25, 0.5, 0.75))
@@ -100,7 +100,7 @@ async def test_what_is_logged_while_several_are_answered_names_the_first(ours: l
 
     runner = CoalescingRunner(SPEC, GRID, call, Limits(calls_in_flight=1))
 
-    async def work(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+    async def work(requests: Sequence[ForecastRequest], bars: Mapping[Series, Bars]) -> Sequence[Outcome]:
         ours.warning("a pass of %d", len(requests))
         await runner.predict([it.symbol for it in requests], np.zeros((len(requests), SPEC.row_width), np.float32))
         return [UnknownSymbol("none") for _ in requests]

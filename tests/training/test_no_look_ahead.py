@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from backtest.score import pinball_loss
 from backtest.splits import Window
 from contracts import Calibration, kind_of
-from corrections import CorrectionMemory, correction_of
+from corrections import CorrectionMemory, corrections_of
 from ensemble.combine import blend, usable_weights
 from ensemble.conformal import fit_offsets
 from ensemble.distribution import distribution
@@ -230,7 +230,7 @@ async def test_the_service_gives_a_day_of_the_evaluation_again_to_the_last_digit
         seen = first_bars(bars, history.rows[row] + 1)
         matrix = latest_inputs([seen])
         members = {name: runners[name].member.predict(matrix.rows_for(runners[name].spec.takes)) for name in names}
-        correction = await correction_of(seen, kind, runners, model_set, CorrectionMemory())
+        (correction,) = await corrections_of([seen], kind, runners, model_set, CorrectionMemory())
         served = distribution(model_set, kind, members, matrix, None, correction)
         assert_array_equal(served.surfaces[0], evaluated.surfaces[i])
         assert_array_equal(served.probability_up[0], evaluated.probability_up[i])
