@@ -21,6 +21,7 @@ DeepFinanceError
 │   ├── RunnerUnavailable   503  a model runner could not answer
 │   └── HistoryUnavailable  503  the database of forecasts is away; forecasts go on
 ├── Timeout                 504
+├── TaskFailed              a part of a batch has no result; never reaches a caller
 └── ConfigurationError      stops the start; never reaches a caller
     └── ArtefactError       a model set that does not fit the code or its own manifest
 """
@@ -145,6 +146,17 @@ class HistoryUnavailable(Unavailable):
 
 class Timeout(DeepFinanceError):
     code, status = "timeout", 504
+
+
+class TaskFailed(DeepFinanceError):
+    """``names`` of all tasks that failed; the message says why the first of them did."""
+
+    code = "task_failed"
+
+    def __init__(self, names: Sequence[str], reason: str) -> None:
+        others = f" (and {len(names) - 1} more: {', '.join(names[1:6])}{', ...' if len(names) > 6 else ''})"
+        super().__init__(f"{names[0]} failed{others if len(names) > 1 else ''}: {reason}")
+        self.names = tuple(names)
 
 
 class ConfigurationError(DeepFinanceError):

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "risk": LEAVES | {"backtest.dynamics", "backtest.garch"},
     "backtest": LEAVES | {"risk", "features", "ensemble"},
     "networks": LEAVES,
+    "engine": {"errors"},
     "market": LEAVES,
     "storage": LEAVES,
     "runners": LEAVES | {"features.spec", "features.filtered", "logs", "settings", "tracing"},
@@ -43,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "forecast_risk",
         "replay",
         "settings",
+        "engine",
     },
     "gateway": LEAVES | {"pipeline", "storage.cache", "tracing"},
     "forecaster": LEAVES

@@ -5,34 +5,37 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from backtest.splits import Window
-from contracts import ModelSet
+from contracts import Bars, ModelSet
+from engine.base import Engine
+from engine.chosen import chosen_engine
+from engine.serial import SerialEngine
 from errors import DeepFinanceError
 from market.bundled import BundledSource
 from market.files import FilesSource
 from market.source import Source
 from runners.artefact import verify_model_set
 from runners.model_set import load_model_set
-from training.evidence import baseline_quantiles
-from training.history import load_histories
+from training.history import usable_bars
 from training.plan import Windows
-from training.predictions import predictor
-from training.references import with_garch
+from training.predictions import packed_predictor
 from training.report import write_report
 from training.scoreboard import table_cells
+from training.scoring import Scored, Scorer
 from training.shared import DEFAULT_TARGET
-from training.walk_forward import Part, calibration_stages, evaluate_symbol, scoreboard
+from training.walk_forward import Part, calibration_stages, scoreboard
 
 CONSOLE = Console(highlight=False)
 
@@ -55,26 +58,44 @@ def evaluate(
     horizons: Sequence[int],
     garch: bool = True,
     symbols: Sequence[str] | None = None,
+    engine: Engine | None = None,
 ) -> Evaluation:
-    """Score every symbol of a source, or those named; one that cannot be read or scored is left out with the reason."""
-    found = Evaluation()
-    predict = predictor(model_set.members, model_set.grid, folder)
-    references = with_garch(found.problems.append) if garch else baseline_quantiles
-    steps = np.asarray(horizons)
-    for symbol in track(symbols or source.symbols(), "evaluating", console=CONSOLE):
+    """Score every symbol of a source, or those named; one that cannot be read or scored is left out with the reason.
+
+    ``engine`` runs a task a symbol, in this process where none is given; the numbers are the same.
+    """
+    engine = engine or SerialEngine()
+    refused: dict[str, str] = {}
+    wanted = list(symbols or source.symbols())
+    scorer = Scorer(
+        packed_predictor(model_set.members, model_set.grid, folder), model_set, window, np.asarray(horizons), garch
+    )
+    with Progress(*Progress.get_default_columns(), console=CONSOLE) as progress:
+        tick = partial(progress.advance, progress.add_task("evaluating", total=len(wanted)))
+        outcomes = engine.run(scorer, _readable(source, wanted, refused), lambda *_: tick())
+        tick(len(refused))
+    return _evaluation(wanted, outcomes, refused)
+
+
+def _readable(source: Source, symbols: Sequence[str], refused: dict[str, str]) -> Iterator[tuple[str, Bars]]:
+    """The bars of each symbol when it is its turn; ``refused`` is told why there are none."""
+    for symbol in symbols:
         try:
-            histories, refused = load_histories(source, model_set.grid.horizons[-1], [symbol])
-            if refused:
-                found.left_out.update(refused)
-                continue
-            part = evaluate_symbol(histories[0], predict, model_set, window, steps, references)
+            yield from usable_bars(source, [symbol], "1d", refused)
         except Exception as error:  # whatever is in one file must not cost the others their scores
-            found.left_out[symbol] = f"{type(error).__name__}: {error}"
-            continue
-        if part is None:
-            found.left_out[symbol] = f"no forecast from {window.start} on has its outcome by {window.end}"
+            refused[symbol] = f"{type(error).__name__}: {error}"
+
+
+def _evaluation(symbols: Sequence[str], outcomes: Mapping[str, Scored], refused: Mapping[str, str]) -> Evaluation:
+    """In the order of the symbols, whoever was done first."""
+    found = Evaluation()
+    for symbol in symbols:
+        outcome = outcomes.get(symbol) or Scored(refused[symbol])
+        found.problems.extend(outcome.problems)
+        if isinstance(outcome.part, str):
+            found.left_out[symbol] = outcome.part
         else:
-            found.parts.append(part)
+            found.parts.append(outcome.part)
     return found
 
 
@@ -103,7 +124,15 @@ def main() -> int:
         verify_model_set(options.models)
         model_set = load_model_set(options.models)
         source: Source = FilesSource(options.data_dir) if options.data_dir else BundledSource(candles=True)
-        found = evaluate(source, model_set, options.models, window, options.horizons, not options.no_garch)
+        found = evaluate(
+            source,
+            model_set,
+            options.models,
+            window,
+            options.horizons,
+            not options.no_garch,
+            engine=chosen_engine(),
+        )
     except DeepFinanceError as error:
         CONSOLE.print(error.message)
         return 1

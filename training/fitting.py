@@ -1,28 +1,24 @@
-"""Fits all members, each in a process of its own, two at a time; what an earlier run finished is used again."""
+"""Fits all members, each a task of an engine; what an earlier run finished is used again."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from contracts import AssetClass
-from errors import ConfigurationError
+from engine.base import Engine, Shared, Work
+from engine.serial import SerialEngine
 from training.history import History
-from training.mapped import read_histories, write_histories
 from training.members import MEMBERS, MemberPlan, fit_member
 from training.plan import Plan
 from training.progress import say
 from training.resume import Losses, Staging, finish, finished, inputs_of
 
-WORKERS = 2
 # Origins with an outcome at the longest horizon below which a fit would learn little but noise.
 FEWEST_ROWS = 50
 
@@ -35,6 +31,14 @@ class Job:
     teachers: tuple[int, ...]
     path: Path
     inputs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted member as the bytes of its file, and its losses."""
+
+    content: bytes
+    losses: Losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +56,24 @@ def fit_members(
     plan: Plan,
     staging: Staging,
     members: Sequence[MemberPlan] = MEMBERS,
-    workers: int = WORKERS,
+    engine: Engine | None = None,
 ) -> Fitted:
     """Fit ``members`` on what was known at the end of the training window, into ``staging.fits``.
 
-    ``histories`` are the universe; ``candles`` teach members that use ranges and nothing else. ``workers`` 0 fits in
-    this process, with the same numbers.
+    ``histories`` are the universe; ``candles`` teach members that use ranges and nothing else. ``engine`` runs a task a
+    member, in this process where none is given; the numbers are the same. Raises TaskFailed; what was fitted is kept.
     """
+    engine = engine or SerialEngine()
     known = [history.known_by(plan.windows.training.end) for history in [*histories, *candles]]
     jobs, left_out = _jobs(known, len(histories), plan, staging, members)
-    open_jobs = [job for job in jobs if not _is_finished(job)]
-    if workers and open_jobs:
-        write_histories(known, staging.histories)
+    # the slow ones first
+    tasks = {job.member.name: job for job in sorted(jobs, key=lambda job: job.member.kind != "onnx")}
+    tasks = {name: job for name, job in tasks.items() if not _is_finished(job)}
+    with engine.sharing(known if tasks else []) as shared:
         del known  # two gigabytes are better used by the fits
-        _run(open_jobs, plan, staging, workers)
-        staging.histories.unlink()
-    else:
-        for job in open_jobs:
-            _fit(job, known, plan)
-    losses = {job.member.name: finished(job.path, job.inputs) for job in jobs}
-    if lost := [name for name, each in losses.items() if each is None]:
-        raise ConfigurationError(
-            f"the fit of {', '.join(lost)} failed: what went wrong is printed above, or it was killed"
-        )
-    return Fitted(tuple(job.member for job in jobs), {name: each or [] for name, each in losses.items()}, left_out)
+        engine.run(_Fitter(shared, plan), tasks.items(), lambda name, fit: _keep(tasks[name], fit))
+    losses = {job.member.name: finished(job.path, job.inputs) or [] for job in jobs}
+    return Fitted(tuple(job.member for job in jobs), losses, left_out)
 
 
 def teachers_of(member: MemberPlan, known: Sequence[History], n_universe: int) -> list[int]:
@@ -129,44 +127,19 @@ def _is_finished(job: Job) -> bool:
     return True
 
 
-def _run(jobs: Sequence[Job], plan: Plan, staging: Staging, workers: int) -> None:
-    """Every job in a fresh process, the slow ones first. Whatever ends this run ends them too."""
-    running: list[SpawnProcess] = []
-    try:
-        for job in sorted(jobs, key=lambda job: job.member.kind != "onnx"):
-            if len(running) == workers:
-                _join_one(running)
-            running.append(_start(job, plan, staging))
-        while running:
-            _join_one(running)
-    finally:
-        for process in running:
-            process.terminate()
+@dataclass(frozen=True, slots=True)
+class _Fitter:
+    """A fit as a task of an engine: the member and its teachers in, the file and the losses out."""
+
+    histories: Shared[Sequence[History]]
+    plan: Plan
+
+    def __call__(self) -> Work[Job, Fit]:
+        known = self.histories.get()
+        return lambda job: _fit(job, known, self.plan)
 
 
-def _join_one(running: list[SpawnProcess]) -> None:
-    """Wait until one of them has ended and take it out."""
-    ended = wait([process.sentinel for process in running])[0]
-    process = next(process for process in running if process.sentinel == ended)
-    process.join()
-    running.remove(process)
-
-
-def _start(job: Job, plan: Plan, staging: Staging) -> SpawnProcess:
-    process = multiprocessing.get_context("spawn").Process(
-        target=_fit_shared, args=(job, staging.histories, plan), daemon=True
-    )
-    process.start()
-    return process
-
-
-def _fit_shared(job: Job, shared: Path, plan: Plan) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it without a traceback
-    _fit(job, read_histories(shared), plan)
-
-
-def _fit(job: Job, known: Sequence[History], plan: Plan) -> None:
-    """Fit into a file of another name, so that what bears the name is whole."""
+def _fit(job: Job, known: Sequence[History], plan: Plan) -> Fit:
     losses: Losses = []
     began = time.perf_counter()
 
@@ -175,7 +148,16 @@ def _fit(job: Job, known: Sequence[History], plan: Plan) -> None:
         seconds = time.perf_counter() - began
         say(f"{job.member.name}: epoch {epoch}, loss {loss:.5f}, held out {held_out:.5f}, {seconds:.0f} s")
 
-    part = job.path.with_name(f"part-{job.path.name}")
-    fit_member(job.member, [known[i] for i in job.teachers], plan, part, report)
-    finish(part, job.path, job.inputs, losses)
+    with TemporaryDirectory(prefix="deepfinance-") as folder:
+        path = Path(folder, job.member.file)
+        fit_member(job.member, [known[i] for i in job.teachers], plan, path, report)
+        content = path.read_bytes()
     say(f"{job.member.name}: fitted on {len(job.teachers)} series in {time.perf_counter() - began:.0f} s")
+    return Fit(content, losses)
+
+
+def _keep(job: Job, fit: Fit) -> None:
+    """Written under another name first, so that what bears the name is whole."""
+    part = job.path.with_name(f"part-{job.path.name}")
+    part.write_bytes(fit.content)
+    finish(part, job.path, job.inputs, fit.losses)

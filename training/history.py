@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -109,20 +109,22 @@ def load_histories(
     source: Source, longest: int, symbols: Sequence[str] | None = None, timeframe: Timeframe = "1d"
 ) -> tuple[list[History], dict[str, str]]:
     """All series of a source that are long enough, and why each of the others was left out."""
-    histories: list[History] = []
     refused: dict[str, str] = {}
+    return [history_of(bars, longest) for _, bars in usable_bars(source, symbols, timeframe, refused)], refused
 
-    async def read_all() -> None:
+
+def usable_bars(
+    source: Source, symbols: Sequence[str] | None, timeframe: Timeframe, refused: dict[str, str]
+) -> Iterator[tuple[str, Bars]]:
+    """The series that are long enough, each read when it is asked for; ``refused`` is told why others are left out."""
+    with asyncio.Runner() as runner:
         for symbol in symbols or source.symbols():
             try:
-                bars = await source.bars(symbol, timeframe)
+                bars = runner.run(source.bars(symbol, timeframe))
             except DeepFinanceError as error:
                 refused[symbol] = error.message
                 continue
             if len(bars) <= BARS_NEEDED:
                 refused[symbol] = f"{len(bars)} bars, at least {BARS_NEEDED + 1} are needed"
                 continue
-            histories.append(history_of(bars, longest))
-
-    asyncio.run(read_all())
-    return histories, refused
+            yield symbol, bars

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -26,6 +28,18 @@ def predictor(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> Predict:
         return {member.spec.name: _in_chunks(member, matrix) for member in members if member.spec.fits(has_ranges)}
 
     return predict
+
+
+def packed_predictor(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> Callable[[], Predict]:
+    """The same for another process or machine: holds the files of the members, and loads them where it is called."""
+    return partial(_unpacked, specs, grid, {spec.file: (folder / spec.file).read_bytes() for spec in specs})
+
+
+def _unpacked(specs: Sequence[MemberSpec], grid: Grid, files: Mapping[str, bytes]) -> Predict:
+    with TemporaryDirectory(prefix="deepfinance-") as folder:
+        for name, content in files.items():
+            Path(folder, name).write_bytes(content)
+        return predictor(specs, grid, Path(folder))
 
 
 def _in_chunks(member: Member, matrix: FeatureMatrix) -> Floats:

@@ -2,7 +2,6 @@
 
     .current.staging/        beside the set that is to be published, so that a rename puts it there
         lock                 held while a run works here
-        histories            what the fits read (training/mapped.py)
         fits/har.npz         a finished fit
         fits/har.npz.json    its stamp, written last: what it was made from, its own hash, its losses
         set/                 the challenger as it would be published
@@ -55,10 +54,6 @@ class Staging:
     @property
     def fits(self) -> Path:
         return self.folder / "fits"
-
-    @property
-    def histories(self) -> Path:
-        return self.folder / "histories"
 
     @property
     def set(self) -> Path:

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from contracts import AssetClass, EvidenceTable, MemberSpec, ModelSet
+from engine.base import Engine
+from engine.serial import SerialEngine
 from errors import ConfigurationError
 from training.answers import HeldAnswers
 from training.calibrate import calibrate
 from training.champion import Answered, Verdict, judge
 from training.evidence import evidence_rows, measure_evidence
-from training.fitting import WORKERS, Fitted, fit_members
+from training.fitting import Fitted, fit_members
 from training.history import History
 from training.leaderboard import leaderboards
 from training.members import MEMBERS, MemberPlan
@@ -41,17 +43,19 @@ def train(
     members: Sequence[MemberPlan] = MEMBERS,
     fresh: bool = False,
     force: bool = False,
-    workers: int = WORKERS,
+    engine: Engine | None = None,
 ) -> tuple[ModelSet, Verdict]:
     """The whole run on prepared histories: the challenger, and what was decided about it.
 
     ``candles`` teach members that use ranges and are neither calibrated on nor measured. ``target`` holds the
-    champion and gets the challenger if that is promoted; else the challenger stays in the staging folder.
+    champion and gets the challenger if that is promoted; else the challenger stays in the staging folder. ``engine``
+    runs what can be done for many members or symbols at a time; the numbers do not depend on it.
     """
+    engine = engine or SerialEngine()
     check_target(target)
     with staging_for(target, fresh=fresh) as staging:
         with step(f"fit {len(members)} members"):
-            fitted = fit_members(histories, candles, plan, staging, members, workers)
+            fitted = fit_members(histories, candles, plan, staging, members, engine)
         with step("answer all histories"):
             specs, left_out = _usable(fitted, histories, staging, plan)
             predict = predictor(specs, plan.grid, staging.fits)

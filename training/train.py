@@ -13,6 +13,7 @@ from typing import Any, cast
 from rich.table import Table
 
 from contracts import ModelSet
+from engine.chosen import chosen_engine
 from errors import ConfigurationError, DeepFinanceError
 from market.bundled import BundledSource
 from market.files import FilesSource
@@ -39,10 +40,11 @@ def main() -> int:
     plan = Plan(windows=options.windows, seed=options.seed, fast=options.fast, timeframe=options.timeframe)
     try:
         check_target(target)
+        engine = chosen_engine()
         histories, refused, candles = _read(options, plan)
         plan = replace(plan, windows=stopping_within(plan.windows, _first_day(histories)))
         challenger, verdict = train(
-            histories, candles, plan, target, refused=refused, fresh=options.fresh, force=options.force
+            histories, candles, plan, target, refused=refused, fresh=options.fresh, force=options.force, engine=engine
         )
     except DeepFinanceError as error:
         say(error.message)

@@ -66,7 +66,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     target = tmp_path_factory.mktemp("trained") / "current"
     histories = histories_of(universe())
-    return Run(histories, train(histories, [], PLAN, target, workers=0)[0], target)
+    return Run(histories, train(histories, [], PLAN, target)[0], target)
 
 
 @pytest.fixture(scope="session")
@@ -74,4 +74,4 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The same with QUICK alone."""
     target = tmp_path_factory.mktemp("quick") / "current"
     histories = histories_of(universe())
-    return Run(histories, train(histories, [], PLAN, target, members=QUICK, workers=0)[0], target)
+    return Run(histories, train(histories, [], PLAN, target, members=QUICK)[0], target)

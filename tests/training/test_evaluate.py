@@ -13,6 +13,7 @@ from market.files import FilesSource
 from tests.ensemble.model_sets import GRID, NAMES, gaussian, made_up_set, uncalibrated_set
 from tests.features.series import made_bars, wandering_bars
 from training import evaluate as evaluate_module
+from training import scoring
 from training.evaluate import Evaluation, evaluate, result_of
 from training.evidence import baseline_quantiles
 from training.history import history_of
@@ -50,7 +51,7 @@ def folder(tmp_path, monkeypatch):
         write(tmp_path, wandering_bars(1200, seed, symbol))
     write(tmp_path, wandering_bars(100, 7, "SHORT"))
     (tmp_path / "BROKEN.csv").write_bytes(b"\x00\xff\xfe not prices")
-    monkeypatch.setattr(evaluate_module, "predictor", lambda *_: predict)
+    monkeypatch.setattr(evaluate_module, "packed_predictor", lambda *_: lambda: predict)
     return tmp_path
 
 
@@ -74,7 +75,7 @@ def test_a_symbol_that_cannot_be_scored_does_not_stop_the_others(folder, monkeyp
             raise RuntimeError("a member answered a number that is not finite")
         return honest(history, *rest)
 
-    monkeypatch.setattr(evaluate_module, "evaluate_symbol", failing)
+    monkeypatch.setattr(scoring, "evaluate_symbol", failing)
     found = evaluate(FilesSource(folder), MODEL_SET, folder, WINDOW, HORIZONS, garch=False)
     assert [part.symbol for part in found.parts] == ["BBB", "BTC-USD"]
     assert "not finite" in found.left_out["AAA"]

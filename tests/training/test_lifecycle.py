@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from errors import ArtefactError, ConfigurationError
+from engine.local import LocalEngine
+from errors import ArtefactError, ConfigurationError, TaskFailed
 from features.spec import FEATURE_NAMES, fingerprint
 from runners.artefact import read_manifest, verify_model_set
 from runners.model_set import load_model_set
@@ -24,9 +23,8 @@ from training import fitting, rollback, swap
 from training import run as run_module
 from training.champion import Verdict
 from training.curves import draw_curves
-from training.mapped import read_histories, write_histories
 from training.members import MEMBERS, fit_member
-from training.resume import finished, inputs_of, staging_for, stamp_of
+from training.resume import inputs_of, staging_for, stamp_of
 from training.run import train
 from training.swap import exchange, previous_of, put_in_place, roll_back
 
@@ -51,7 +49,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def test_the_same_plan_gives_the_same_files_in_processes_and_without(quick: Run, target: Path):
-    again, verdict = train(quick.histories, [], PLAN, target, members=QUICK, workers=2)
+    again, verdict = train(quick.histories, [], PLAN, target, members=QUICK, engine=LocalEngine(2))
     assert again.version == quick.model_set.version
     assert contents(target) == contents(quick.folder)
     assert verdict.promoted
@@ -59,7 +57,7 @@ def test_the_same_plan_gives_the_same_files_in_processes_and_without(quick: Run,
 
 
 def test_another_seed_gives_another_version(quick: Run, target: Path):
-    other, _ = train(quick.histories, [], replace(PLAN, seed=1), target, members=QUICK, workers=0)
+    other, _ = train(quick.histories, [], replace(PLAN, seed=1), target, members=QUICK)
     assert other.version != quick.model_set.version
 
 
@@ -120,7 +118,7 @@ def test_fits_are_handed_nothing_later_than_their_window(target: Path):
     with staging_for(target) as staging:
         hashes = []
         for bars in (known[:3], changed):
-            fitted = fitting.fit_members(histories_of(bars), [], PLAN, staging, HAR, workers=0)
+            fitted = fitting.fit_members(histories_of(bars), [], PLAN, staging, HAR)
             assert fitted.members == HAR
             hashes.append((staging.fits / "har.npz").read_bytes())
             shutil.rmtree(staging.fits)
@@ -143,10 +141,10 @@ def test_what_is_known_by_a_day_is_all_that_is_left():
     assert later.known_by(day).bars.fingerprint == known.bars.fingerprint
 
 
-def test_histories_survive_the_way_to_another_process(tmp_path: Path):
+def test_histories_survive_the_way_to_another_process():
     histories = histories_of(universe())
-    write_histories(histories, tmp_path / "histories")
-    again = read_histories(tmp_path / "histories")
+    with LocalEngine(1).sharing(histories) as shared:
+        again = shared.get()
     for one, other in zip(histories, again, strict=True):
         assert one.bars.fingerprint == other.bars.fingerprint
         assert_array_equal(one.matrix.windows, other.matrix.windows)
@@ -181,16 +179,16 @@ def test_an_interrupted_run_goes_on_with_what_was_finished(quick: Run, target: P
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "fit_member", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(quick.histories, [], PLAN, target, members=QUICK, workers=0)
+            train(quick.histories, [], PLAN, target, members=QUICK)
     assert not target.exists()
-    again, _ = train(quick.histories, [], PLAN, target, members=QUICK, workers=0)
+    again, _ = train(quick.histories, [], PLAN, target, members=QUICK)
     assert counted == ["har_range"]
     assert again.version == quick.model_set.version
 
 
 def fit_har(target: Path, plan=PLAN, bars=None, fresh=False) -> None:
     with staging_for(target, fresh=fresh) as staging:
-        fitting.fit_members(histories_of((bars or universe())[:3]), [], plan, staging, HAR, workers=0)
+        fitting.fit_members(histories_of((bars or universe())[:3]), [], plan, staging, HAR)
 
 
 def test_a_fit_is_used_again_only_where_its_inputs_are_the_same(target: Path, counted):
@@ -238,27 +236,12 @@ def test_a_fit_that_is_not_whole_is_fitted_again(target: Path, counted, damage: 
     assert counted == ["har", "har"]
 
 
-def test_a_fit_that_fails_in_its_process_fails_the_run(target: Path):
+def test_a_fit_that_fails_fails_the_run_and_costs_no_other(target: Path):
     broken = replace(HAR[0], name="no such network", kind="onnx")
-    with pytest.raises(ConfigurationError, match="the fit of no such network failed"):
-        train(histories_of(universe()), [], PLAN, target, members=[broken], workers=1)
-    assert finished(staging_of(target) / "fits" / "har.npz", "") is None
-
-
-def test_no_more_processes_run_at_once_than_there_are_workers(monkeypatch: pytest.MonkeyPatch, target: Path):
-    alive: list[int] = []
-
-    def start(*_):
-        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.05,))
-        process.start()
-        alive.append(len(multiprocessing.active_children()))
-        return process
-
-    monkeypatch.setattr(fitting, "_start", start)
-    with staging_for(target) as staging:
-        fitting._run([fitting.Job(HAR[0], (), target, "")] * 8, PLAN, staging, workers=2)
-    assert max(alive) == 2
-    assert len(alive) == 8
+    with pytest.raises(TaskFailed, match=r"(?s)^no such network failed: .*KeyError") as failed:
+        train(histories_of(universe()), [], PLAN, target, members=[broken, *HAR], engine=LocalEngine(1))
+    assert failed.value.names == ("no such network",)
+    assert {path.name for path in (staging_of(target) / "fits").iterdir()} == {"har.npz", "har.npz.json"}
 
 
 def test_two_runs_do_not_work_on_one_target(target: Path):
@@ -271,9 +254,7 @@ def test_two_runs_do_not_work_on_one_target(target: Path):
 
 def test_a_universe_without_shares_or_ranges_is_trained_without_the_members_that_need_them(target: Path):
     coins = [wandering_bars(1000, 3, "BTC-USD", 0.03), wandering_bars(1000, 4, "ETH-USD", 0.04)]
-    model_set, verdict = train(
-        histories_of(coins), [], PLAN, target, members=QUICK, workers=0, refused={"DOGE-USD": "12 bars"}
-    )
+    model_set, verdict = train(histories_of(coins), [], PLAN, target, members=QUICK, refused={"DOGE-USD": "12 bars"})
     assert verdict.promoted
     assert model_set.names == ("har",)
     assert set(load_model_set(target).evidence) == {"crypto"}
@@ -285,7 +266,7 @@ def test_a_universe_without_shares_or_ranges_is_trained_without_the_members_that
 
 def test_a_member_that_no_series_can_calibrate_is_left_out(target: Path):
     taught = histories_of([with_ranges(wandering_bars(600, 5, "OLD"))])
-    model_set, _ = train(histories_of(universe()[:3]), taught, PLAN, target, members=QUICK, workers=0)
+    model_set, _ = train(histories_of(universe()[:3]), taught, PLAN, target, members=QUICK)
     assert model_set.names == ("har",)
     why = read_manifest(target)["left_out"]["members"]["har_range"]
     assert why == "no series has what it needs in the calibration window"
@@ -294,7 +275,7 @@ def test_a_member_that_no_series_can_calibrate_is_left_out(target: Path):
 def test_shares_with_ranges_and_shares_without_stand_side_by_side(target: Path):
     bars = universe()
     mixed = [with_ranges(bars[0]), with_ranges(bars[1]), bars[2]]
-    model_set, _ = train(histories_of(mixed), [], PLAN, target, members=QUICK, workers=0)
+    model_set, _ = train(histories_of(mixed), [], PLAN, target, members=QUICK)
     assert model_set.weighted("stocks") == ("har",)
     assert model_set.names == ("har", "har_range")
     assert "AAA, BBB;" in model_set.evidence["equity"].scope
@@ -302,7 +283,7 @@ def test_shares_with_ranges_and_shares_without_stand_side_by_side(target: Path):
 
 def test_prices_that_end_before_calibration_are_refused(target: Path):
     with pytest.raises(ConfigurationError, match="no member can be fitted and calibrated"):
-        train(histories_of([wandering_bars(590, 1)]), [], PLAN, target, members=QUICK, workers=0)
+        train(histories_of([wandering_bars(590, 1)]), [], PLAN, target, members=QUICK)
 
 
 def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path: Path):
@@ -406,7 +387,7 @@ def call_rollback(monkeypatch: pytest.MonkeyPatch, target: Path) -> int:
 
 def test_rollback_says_which_version_the_next_start_serves(quick: Run, target: Path, monkeypatch, capsys):
     shutil.copytree(quick.folder, target)
-    other, _ = train(quick.histories, [], replace(PLAN, seed=1), target, members=QUICK, workers=0, force=True)
+    other, _ = train(quick.histories, [], replace(PLAN, seed=1), target, members=QUICK, force=True)
     assert load_model_set(target).version == other.version
     assert call_rollback(monkeypatch, target) == 0
     assert f"the next start serves {quick.model_set.version}" in capsys.readouterr().out
@@ -431,7 +412,7 @@ def test_rollback_does_not_serve_a_damaged_set(quick: Run, target: Path, monkeyp
 def test_the_same_set_again_is_reproduced_and_changes_nothing(quick: Run, target: Path):
     shutil.copytree(quick.folder, target)
     before = {path: path.stat().st_mtime_ns for path in target.iterdir()}
-    _, verdict = train(quick.histories, [], PLAN, target, members=QUICK, workers=0, force=True)
+    _, verdict = train(quick.histories, [], PLAN, target, members=QUICK, force=True)
     assert verdict.reproduced
     assert not verdict.promoted
     assert {path: path.stat().st_mtime_ns for path in target.iterdir()} == before
@@ -443,12 +424,12 @@ def test_a_challenger_that_is_refused_waits_for_force(quick: Run, target: Path, 
     shutil.copytree(quick.folder, target)
     monkeypatch.setattr(run_module, "judge", lambda *_: REFUSED)
     plan = replace(PLAN, seed=1)
-    challenger, verdict = train(quick.histories, [], plan, target, members=QUICK, workers=0)
+    challenger, verdict = train(quick.histories, [], plan, target, members=QUICK)
     assert not verdict.promoted
     assert load_model_set(target).version == quick.model_set.version
     assert load_model_set(staging_of(target) / "set").version == challenger.version
     counted.clear()
-    _, forced = train(quick.histories, [], plan, target, members=QUICK, workers=0, force=True)
+    _, forced = train(quick.histories, [], plan, target, members=QUICK, force=True)
     assert counted == []
     assert forced.promoted
     assert load_model_set(target).version == challenger.version

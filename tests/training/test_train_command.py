@@ -26,7 +26,8 @@ Called = Callable[..., int]
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch) -> Called:
     """Runs the command with members that are fitted in no time."""
-    monkeypatch.setattr(command, "train", partial(run.train, members=QUICK, workers=0))
+    monkeypatch.setenv("ENGINE_PROCESSES", "0")
+    monkeypatch.setattr(command, "train", partial(run.train, members=QUICK))
 
     def with_arguments(*arguments: object) -> int:
         monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
