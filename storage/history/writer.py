@@ -103,13 +103,14 @@ class Writer:
     async def _write_all(self) -> None:
         self._full.clear()
         while self._in_hand or self._queue:
+            self._metrics.queued(self.queued)  # before it may fail, as it does for as long as nothing takes them
             if not self._in_hand:  # else the last batch, which neither database nor journal took
                 some = min(len(self._queue), BATCH)
                 self._in_hand = [row_of(*self._queue.popleft()) for _ in range(some)]
             if not await self._write(self._in_hand):
                 await asyncio.to_thread(partial(self._spill, self._in_hand, sync=True))
             self._in_hand = []
-            self._metrics.queued(self.queued)
+        self._metrics.queued(self.queued)
 
     async def _write(self, rows: Sequence[Row]) -> bool:
         """Whether the database took them; while it is away it is asked seldom."""

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,17 @@ async def test_a_disk_that_is_full_does_not_reach_the_caller(nowhere: Database, 
     for _ in range(3):
         writer.put(forecast(), MADE_AT)
     assert history_metrics().lost.__self__._value.get() == lost + 2  # type: ignore[attr-defined]
+
+
+async def test_what_nothing_takes_is_counted_as_waiting(nowhere: Database, tmp_path: Path):
+    blocked = tmp_path / "history-journal"
+    blocked.write_text("not a folder")
+    waiting: list[float] = []
+    writer = Writer(nowhere, Journal(blocked), replace(history_metrics(), queued=waiting.append), interval=0.02)
+    async with at_work(writer):
+        for _ in range(70):
+            writer.put(forecast(), MADE_AT)
+        await until(lambda: asyncio.sleep(0, 70 in waiting))
 
 
 async def test_a_journal_that_is_cut_short_by_the_disk_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
