@@ -60,6 +60,7 @@ def gateway_options() -> GatewayOptions:
         auth=settings.auth == "on",
         rate_limit=settings.rate_limit,
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
+        windows_file=settings.state_dir / "limits.db" if SERVICE_OPTIONS.get("workers", 1) != 1 else None,
         trusted_proxies=settings.trusted_proxies,
         frontend_origin=settings.frontend_origin,
         hot=hot_answers(),

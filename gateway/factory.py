@@ -46,6 +46,7 @@ from gateway.options import GatewayOptions
 from gateway.refusals import Refusals
 from gateway.responses import error_response, json_response
 from gateway.traffic import PathTemplates, Traffic
+from gateway.worker_limits import WorkerWindows
 
 _ASSETS_OF_BENTOML = ("static_content", "assets")
 
@@ -112,13 +113,13 @@ def believe_proxies(trusted: Sequence[str]) -> None:
     os.environ["FORWARDED_ALLOW_IPS"] = ",".join(trusted)
 
 
-def shared_windows(redis_url: str | None) -> SharedWindows | None:
-    """Where gateways count requests together; without a URL every process counts for itself."""
-    if redis_url is None:
-        return None
-    from gateway.shared_limits import RedisWindows  # 0.2 s, for those who have a Redis
+def shared_windows(options: GatewayOptions) -> SharedWindows | None:
+    """Where processes count requests together; None where each counts for itself."""
+    if options.redis_url is not None:
+        from gateway.shared_limits import RedisWindows  # 0.2 s, for those who have a Redis
 
-    return RedisWindows(redis_url)
+        return RedisWindows(options.redis_url)
+    return None if options.windows_file is None else WorkerWindows(options.windows_file)
 
 
 class GatewayService(Service):  # type: ignore[misc]
@@ -136,7 +137,7 @@ class GatewayService(Service):  # type: ignore[misc]
         inner = Direct(app, backend, self.config["traffic"]["timeout"]) if (backend := type(self).backend) else app
         believe_proxies(options.trusted_proxies)
         use_bounded_connections()
-        shared = shared_windows(options.redis_url)
+        shared = shared_windows(options)
         if not factory.enable_metrics:
             return Door(inner, options, shared)
         client = BentoMLContainer.metrics_client.get()

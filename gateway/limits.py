@@ -88,8 +88,8 @@ class SlidingWindow:
         self.used = 0
 
     def has_room(self, now: float) -> bool:
-        runs, oldest = self._runs, now - self._limit.seconds
-        while runs and runs[0][1] <= oldest:
+        runs = self._runs
+        while runs and runs[0][1] + self._limit.seconds <= now:
             self.used -= int(runs.popleft()[2])
         return self.used < self._limit.amount
 
@@ -104,7 +104,9 @@ class SlidingWindow:
 
     def reset_after(self, now: float) -> float:
         """Seconds until the oldest requests leave; 0 where there are none."""
-        return max(0.0, self._runs[0][1] + self._limit.seconds - now) if self._runs else 0.0
+        if not self._runs:
+            return 0.0
+        return min(max(0.0, self._runs[0][1] + self._limit.seconds - now), self._limit.seconds)
 
 
 class Allowance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gateway.hot import HotAnswers
 from gateway.keys import parse_keys
@@ -12,9 +13,10 @@ from gateway.limits import Limit
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
     """``api_keys``, written as ``gateway.keys`` reads them, may be empty only with ``auth`` False: who lets everyone
-    in has to say so in words. ``rate_limit`` is for keys that have no limit of their own; ``redis_url`` is where
-    gateways count together, None to count alone. ``trusted_proxies`` are the addresses and networks whose
-    ``X-Forwarded-For`` is believed. A key may have ``max_sockets`` websockets open on one gateway.
+    in has to say so in words. ``rate_limit`` is for keys that have no limit of their own; gateways count together in
+    ``redis_url`` or, without it, the workers of this one in ``windows_file``; without either everyone counts alone.
+    ``trusted_proxies`` are the addresses and networks whose ``X-Forwarded-For`` is believed. A key may have
+    ``max_sockets`` websockets open on one gateway.
 
     ``frontend_origin`` is the one origin whose pages may call us, or None for no CORS headers at all.
     ``max_body_bytes`` bounds a request body, ``body_timeout_s`` how long it may take to arrive.
@@ -26,6 +28,7 @@ class GatewayOptions:
     auth: bool = True
     rate_limit: str = "100/minute"
     redis_url: str | None = field(default=None, repr=False)
+    windows_file: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     max_sockets: int = 2_000
     frontend_origin: str | None = None

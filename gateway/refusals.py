@@ -28,7 +28,7 @@ class Refusals:
 
         self._shared = client.Gauge(
             "deepfinance_rate_limit_shared",
-            "1 while requests are counted together in Redis, 0 while every process counts its own",
+            "1 while processes count requests together, 0 while every one counts its own",
             multiprocess_mode="livemin",
         )
 
