@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -36,7 +37,8 @@ from errors import ConfigurationError
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_CODE = ("/.*", "/tests", "/docs", "/bench", "/build", "/client", "/deploy", "/models_store", "**/__pycache__")
+# letters after the dot: the pattern of all that begins with one takes the folder itself as well
+NOT_CODE = ("/.[a-z]*", "/tests", "/docs", "/bench", "/build", "/client", "/deploy", "/models_store", "**/__pycache__")
 # Another version of one of these may give other numbers.
 DECISIVE = ("numpy", "scipy", "arch", "torch", "xgboost-cpu", "xgboost", "onnxruntime")
 AHEAD = 2
@@ -76,14 +78,14 @@ class RayEngine:
     def run(
         self, make: Make[Item, Result], items: Iterable[tuple[str, Item]], done: Done[Result] = nobody
     ) -> dict[str, Result]:
-        begin = partial(self._attempt.remote, [self._ray.put(make)], versions())
+        begin = partial(self._attempt.remote, [self._ray.put(pickle.dumps(make))], versions())
         waiting, under_way = iter(items), dict[Any, str]()
         names: list[str] = []
         outcomes: dict[str, Any] = {}
         while True:
             while len(under_way) < self._room() and (following := next(waiting, None)) is not None:
                 names.append(following[0])
-                under_way[begin(following[1])] = following[0]
+                under_way[begin(pickle.dumps(following[1]))] = following[0]
             if not under_way:
                 return in_order(names, outcomes)
             (finished,), _ = self._ray.wait(list(under_way), num_returns=1)
@@ -102,6 +104,8 @@ class RayEngine:
             return self._ray.get(finished)
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.ObjectLostError, errors.OutOfMemoryError):
             return lost()
+        except errors.RayError as error:
+            return Failed(f"Ray could not run it: {error}")
 
 
 def versions() -> dict[str, str]:
@@ -115,36 +119,32 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _attempt_there(make: list[Any], wanted: Mapping[str, str], item: object) -> object:
-    """Runs in a process of a node."""
-    return attempt(_work_of(make[0], tuple(wanted.items())), item)
-
-
-@cache
-def _ours() -> dict[str, str]:
-    return versions()
+def _attempt_there(make: list[Any], wanted: Mapping[str, str], item: bytes) -> object:
+    """Runs in a process of a node. What comes pickled is opened here and not by Ray, which tells less when it fails."""
+    work = _work_of(make[0], wanted)
+    return attempt(lambda packed: work(pickle.loads(packed)), item)
 
 
 _made: dict[Any, Any] = {}
 """The work of the run that this process works for, by the reference to what makes it."""
 
 
-def _work_of(reference: Any, wanted: tuple[tuple[str, str], ...]) -> Any:
-    import ray
-
+def _work_of(reference: Any, wanted: Mapping[str, str]) -> Any:
     if reference not in _made:
         _made.clear()
-        _made[reference] = ready(partial(_checked, ray.get(reference), dict(wanted)))
+        _made[reference] = ready(partial(_make_there, reference, wanted))
     return _made[reference]
 
 
-def _checked(make: Make[Any, Any], wanted: Mapping[str, str]) -> Any:
-    """What ``make`` makes, where the packages are those of the machine that asked."""
-    if other := {name: there for name, there in _ours().items() if wanted.get(name) != there} or [
-        name for name in wanted if name not in _ours()
-    ]:
-        raise ConfigurationError(f"a node has other packages ({other}) than asked for ({dict(wanted)})")
-    return make()
+def _make_there(reference: Any, wanted: Mapping[str, str]) -> Any:
+    """What is made of ``reference``, where the packages are those of the machine that asked."""
+    import ray
+
+    ours = versions()
+    if other := sorted(name for name in {*ours, *wanted} if ours.get(name) != wanted.get(name)):
+        said = (f"{name} {ours.get(name, 'missing')}, here {wanted.get(name, 'missing')}" for name in other)
+        raise ConfigurationError(f"a node of the cluster has other packages: {'; '.join(said)}")
+    return pickle.loads(ray.get(reference))()
 
 
 def _connected() -> ModuleType:
