@@ -9,9 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from contracts import Floats
-from risk.drawdown import max_drawdown
-from risk.measure import deviation, divided, require
-from risk.returns import annual_return
+from risk.measure import deviation, divided, quantiles, require
 
 Rate = float | Floats
 
@@ -20,7 +18,7 @@ def sharpe(returns: Floats, rate: Rate, periods_per_year: float) -> float:
     """Mean excess return over its standard deviation (n - 1), annualised (Sharpe, 1994)."""
     excess = returns - rate
     spread = deviation(excess)
-    return float(np.mean(excess)) / spread * float(np.sqrt(periods_per_year))
+    return float(excess.mean()) / spread * float(np.sqrt(periods_per_year))
 
 
 def downside_deviation(returns: Floats, rate: Rate, periods_per_year: float) -> float:
@@ -31,15 +29,14 @@ def downside_deviation(returns: Floats, rate: Rate, periods_per_year: float) -> 
     return float(np.sqrt(np.mean(short**2)) * np.sqrt(periods_per_year))
 
 
-def sortino(returns: Floats, rate: Rate, periods_per_year: float) -> float:
-    """Mean excess return a year over the downside deviation (Sortino and Price, 1994)."""
-    below = downside_deviation(returns, rate, periods_per_year)
-    return divided(float(np.mean(returns - rate)) * periods_per_year, below, "no return fell short of the rate")
+def sortino(returns: Floats, below: float, rate: Rate, periods_per_year: float) -> float:
+    """Mean excess return a year over the downside deviation ``below`` (Sortino and Price, 1994)."""
+    return divided(float((returns - rate).mean()) * periods_per_year, below, "no return fell short of the rate")
 
 
-def calmar(returns: Floats, periods_per_year: float) -> float:
-    """Annual return over the size of the maximum drawdown (Young, 1991), over the whole period."""
-    return divided(annual_return(returns, periods_per_year), -max_drawdown(returns), "there was no drawdown")
+def calmar(annual_return: float, max_drawdown: float) -> float:
+    """Annual return over the size of the maximum drawdown (Young, 1991), both of the whole period."""
+    return divided(annual_return, -max_drawdown, "there was no drawdown")
 
 
 def omega(returns: Floats, rate: Rate) -> float:
@@ -53,5 +50,5 @@ def omega(returns: Floats, rate: Rate) -> float:
 def tail_ratio(returns: Floats) -> float:
     """Size of the 95th percentile over size of the 5th (linear interpolation): above 1, gains are the longer tail."""
     require(returns, 1)
-    low, high = np.abs(np.percentile(returns, [5, 95]))
-    return divided(float(high), float(low), "the 5th percentile is zero")
+    low, high = quantiles(returns, 0.05, 0.95)
+    return divided(abs(high), abs(low), "the 5th percentile is zero")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from contracts import Floats, Ints
 from risk import benchmark as against
 from risk import ratios
-from risk.drawdown import Drawdown, max_drawdown, worst_drawdown
+from risk.drawdown import Drawdown, worst_drawdown
 from risk.gjr import Fits, garch_volatility
 from risk.measure import Measured, Undefined, deviation, finite, measured
 from risk.methods import Method, Path, methods_for
@@ -110,11 +110,12 @@ class RiskReport:
 @np.errstate(all="ignore")  # what overflows or is divided by zero is found by its result, and gets a reason
 def report(series: Series, terms: Terms) -> RiskReport:
     """Every measure, every method at every level; never raises for what the returns are like."""
-    measures = measures_of(series, terms)
+    worst = cache(partial(worst_drawdown, series.returns))
+    measures = measures_of(series, terms, worst)
     methods = methods_for(series.history, series.period, series.fits)
     entries = [value_at_risk(method, level, series, terms) for method in methods for level in terms.confidence_levels]
     try:
-        drawdown: Drawdown | None = worst_drawdown(series.returns)
+        drawdown: Drawdown | None = worst()
     except Undefined:
         drawdown = None
     volatility = measures.values["annual_volatility"]
@@ -123,25 +124,28 @@ def report(series: Series, terms: Terms) -> RiskReport:
     )
 
 
-def measures_of(series: Series, terms: Terms) -> Measured:
-    """Each measure by its name; definitions are those of the functions that are called."""
+def measures_of(series: Series, terms: Terms, worst: Callable[[], Drawdown]) -> Measured:
+    """Each measure by its name; definitions are those of the functions that are called. What several need, as the
+    ``worst`` drawdown, is worked out once."""
     returns, year = series.returns, terms.periods_per_year
     rate = rate_per_period(terms.risk_free_rate, year)
+    gain = cache(partial(annual_return, returns, year))
+    below = cache(partial(ratios.downside_deviation, returns, rate, year))
     alone: dict[str, Callable[[], float]] = {
         "total_return": partial(total_return, returns),
-        "annual_return": partial(annual_return, returns, year),
+        "annual_return": gain,
         "annual_volatility": partial(annual_volatility, returns, year),
         "ewma_volatility": partial(ewma_volatility, series.history, year),
         "garch_volatility": partial(_garch, series, year),
-        "downside_deviation": partial(ratios.downside_deviation, returns, rate, year),
+        "downside_deviation": below,
         "sharpe": partial(ratios.sharpe, returns, rate, year),
-        "sortino": partial(ratios.sortino, returns, rate, year),
-        "calmar": partial(ratios.calmar, returns, year),
+        "sortino": lambda: ratios.sortino(returns, below(), rate, year),
+        "calmar": lambda: ratios.calmar(gain(), worst().depth),
         "omega": partial(ratios.omega, returns, rate),
         "tail_ratio": partial(ratios.tail_ratio, returns),
         "skew": partial(skew, returns),
         "kurtosis": partial(kurtosis, returns),
-        "max_drawdown": partial(max_drawdown, returns),
+        "max_drawdown": lambda: worst().depth,
     }
     return measured(alone | _relative(series, rate, year))
 
@@ -159,9 +163,10 @@ def _relative(series: Series, rate: float, year: float) -> dict[str, Callable[[]
     if isinstance(series.benchmark, str):
         return dict.fromkeys(names, partial(_missing, series.benchmark))
     pair = series.benchmark
+    slope = cache(partial(against.beta, *pair, rate))
     return {
-        "beta": partial(against.beta, *pair, rate),
-        "alpha": partial(against.alpha, *pair, rate, year),
+        "beta": slope,
+        "alpha": lambda: against.alpha(*pair, slope(), rate, year),
         "correlation": partial(against.correlation, *pair),
         "tracking_error": partial(against.tracking_error, *pair, year),
         "information_ratio": partial(against.information_ratio, *pair, year),

@@ -6,18 +6,21 @@ import numpy as np
 
 from backtest.dynamics import decaying
 from contracts import Floats
-from risk.measure import deviation, require
+from risk.measure import require, spread_of
 
 DECAY = 0.94
 """Of the daily variance (J.P. Morgan/Reuters, RiskMetrics Technical Document, 1996)."""
 
 SEED_RETURNS = 20
+REMEMBERED = 2000
+"""Returns: what lies further back has a share of 1e-53 in the variance."""
 
 
 def annual_volatility(returns: Floats, periods_per_year: float) -> float:
     """Sample standard deviation (n - 1) times the root of periods_per_year, a fraction a year; 0 if constant."""
     require(returns, 2)
-    return float(np.std(returns, ddof=1) * np.sqrt(periods_per_year))
+    moves = returns - returns.mean()
+    return float(np.sqrt((moves * moves).sum() / (len(returns) - 1) * periods_per_year))
 
 
 def ewma_variances(returns: Floats, decay: float = DECAY) -> Floats:
@@ -32,7 +35,7 @@ def ewma_variances(returns: Floats, decay: float = DECAY) -> Floats:
 def ewma_volatility(returns: Floats, periods_per_year: float) -> float:
     """Volatility of the next return by RiskMetrics, as a fraction a year."""
     require(returns, SEED_RETURNS)
-    return float(np.sqrt(ewma_variances(returns)[-1] * periods_per_year))
+    return float(np.sqrt(ewma_variances(returns[-REMEMBERED:])[-1] * periods_per_year))
 
 
 def rolling_volatility(returns: Floats, window: int) -> Floats:
@@ -44,19 +47,20 @@ def rolling_volatility(returns: Floats, window: int) -> Floats:
 def skew(returns: Floats) -> float:
     """Third standardised moment, population moments (Fisher's g1): 0 for a symmetric distribution."""
     scores, squares = _scores(returns, least=3)
-    return float(np.mean(scores * squares) / np.mean(squares) ** 1.5)
+    return float((scores * squares).mean() / squares.mean() ** 1.5)
 
 
 def kurtosis(returns: Floats) -> float:
     """Fourth standardised moment less 3, population moments (Fisher's g2): 0 for a normal distribution."""
     _, squares = _scores(returns, least=4)
-    return float(np.mean(squares * squares) / np.mean(squares) ** 2) - 3.0
+    return float((squares * squares).mean() / squares.mean() ** 2) - 3.0
 
 
 def _scores(returns: Floats, least: int) -> tuple[Floats, Floats]:
     """Standardised returns and their squares, (n,) each."""
     require(returns, least)
-    scores = (returns - np.mean(returns)) / deviation(returns)
+    moves = returns - returns.mean()
+    scores = moves / spread_of(moves, returns)
     return scores, scores * scores
 
 
