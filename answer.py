@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, TypeVar
@@ -22,19 +22,18 @@ from contracts import (
     Floats,
     Forecast,
     ForecastRequest,
-    Instrument,
     MemberAnswer,
     MemberEvent,
     MemberSpec,
     ModelSet,
     PathStep,
 )
-from ensemble.confidence import data_quality, historical_skill, model_agreement, regime_typicality
+from ensemble.confidence import data_quality, historical_skill
 from ensemble.distribution import Distribution, MemberFailure
-from ensemble.surface import at_levels
+from errors import DeepFinanceError
 from features.spec import BARS_NEEDED
+from figures import SHOWN_LEVELS, Asked, Figures, Subject, figures_of
 
-SHOWN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Such models are usually fitted to each series; these are not (MemberSpec.fitted), which a reader could not guess.
 POOLED = "not fitted to this symbol: fixed parameter sets weighed by its own returns, quantiles pooled over shares"
 NEEDS_RANGES = "needs open, high, low and volume, which these bars do not have"
@@ -63,31 +62,28 @@ class Common:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What one answer is about: the bars, what they are of, their kind (contracts.kind_of), the distribution of
-    their future (one row), each answering member's own (n_steps, n_levels) surface, and whether its recent outcomes
-    corrected it."""
-
-    bars: Bars
-    instrument: Instrument
-    kind: str
-    spread: Distribution
-    own: Mapping[str, Floats]
-    is_corrected: bool = True
+def answers(asked: Sequence[Asked], common: Common) -> list[Forecast | DeepFinanceError]:
+    """Prices, path, confidence and evidence for each request, in order, or why there are none."""
+    made: list[Forecast | DeepFinanceError] = []
+    for (request, subject), figures in zip(asked, figures_of(asked, common.model_set), strict=True):
+        try:
+            made.append(_answer(request, subject, figures, common))
+        except DeepFinanceError as error:  # no calendar for its exchange or its years
+            made.append(error)
+    return made
 
 
-def answer(request: ForecastRequest, subject: Subject, common: Common) -> Forecast:
-    """Prices, path, confidence and evidence for one request."""
-    bars, spread, step, now = subject.bars, subject.spread, request.horizon - 1, common.now
-    price = float(bars.close[-1])
+def _answer(request: ForecastRequest, subject: Subject, figures: Figures, common: Common) -> Forecast:
+    bars, spread, now = subject.bars, subject.spread, common.now
+    price, up = figures.price, figures.probability_up
     as_of = _day(bars, -1)
     sessions = _sessions_after(subject.instrument.calendar, as_of, request.horizon, common)
-    shown = at_levels(spread.surfaces[0, step], spread.levels, SHOWN_LEVELS)
-    quantiles = dict(zip(SHOWN_LEVELS, (price * np.exp(shown)).tolist(), strict=True))
-    path = _path(price, spread, request, sessions)
+    quantiles = dict(zip(SHOWN_LEVELS, figures.quantiles, strict=True))
+    path = tuple(
+        PathStep(i, day, median, lower, upper)
+        for i, (day, (lower, median, upper)) in enumerate(zip(sessions, figures.path, strict=True), 1)
+    )
     evidence = _evidence(request, subject, common)
-    up = float(spread.probability_up[0, step])
     direction = _direction(up, evidence)
     return Forecast(
         forecast_id=_forecast_id(request, subject, common),
@@ -108,8 +104,8 @@ def answer(request: ForecastRequest, subject: Subject, common: Common) -> Foreca
         upper=path[-1].upper,
         quantiles={f"{level:g}": value for level, value in quantiles.items()},
         path=path,
-        members=_members(request, price, subject, common.model_set),
-        confidence_breakdown=_breakdown(subject, as_of, step, evidence, common),
+        members=_members(request, subject, figures, common.model_set),
+        confidence_breakdown=_breakdown(subject, figures, as_of, evidence, common),
         evidence=evidence,
         data=data_report(bars, _last_session(subject.instrument.calendar, common), now),
         models_version=common.model_set.version,
@@ -128,38 +124,23 @@ def _last_session(calendar: str, common: Common) -> date:
     return common.once(("last", calendar), lambda: find(calendar, common.now))
 
 
-def _path(
-    price: float, spread: Distribution, request: ForecastRequest, sessions: Sequence[date]
-) -> tuple[PathStep, ...]:
-    surface = spread.surfaces[0, : request.horizon]
-    tail = tail_level(request.confidence_level)
-    prices = (price * np.exp(at_levels(surface, spread.levels, (tail, 0.5, 1 - tail)))).tolist()
-    return tuple(
-        PathStep(i, day, median, lower, upper)
-        for i, (day, (lower, median, upper)) in enumerate(zip(sessions, prices, strict=True), 1)
-    )
-
-
-def tail_level(confidence_level: float) -> float:
-    """Probability below the central interval, free of binary dust: 0.9 gives 0.05, not 0.04999999999999999."""
-    return round((1.0 - confidence_level) / 2.0, 12)
-
-
-def _members(request: ForecastRequest, price: float, subject: Subject, model_set: ModelSet) -> tuple[MemberAnswer, ...]:
+def _members(
+    request: ForecastRequest, subject: Subject, figures: Figures, model_set: ModelSet
+) -> tuple[MemberAnswer, ...]:
     """Those asked, in published order; the weight is the one at the grid horizon nearest below the asked one."""
-    spread = subject.spread
+    spread, has_ranges = subject.spread, subject.bars.has_ranges
     column = bisect_right(model_set.grid.horizons, request.horizon) - 1
     weights = dict(zip(spread.members, spread.weights[:, column].tolist(), strict=True))
-    targets = _own_targets(price, request.horizon, subject.own, spread.levels)
+    targets = dict(zip(subject.own, figures.targets, strict=True))
     answers = []
     for spec in model_set.members:
-        if spec.name in spread.members:
+        if spec.name in weights:
             weight, note = weights[spec.name], POOLED if spec.kind == "garch" else None
             answers.append(MemberAnswer(spec.name, spec.version, weight, targets[spec.name], "ok", note=note))
         elif spec.name in spread.failures:
             reason = spread.failures[spec.name].reason
             answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "failed", reason))
-        elif (request.models is None or spec.name in request.models) and not spec.fits(subject.bars.has_ranges):
+        elif (request.models is None or spec.name in request.models) and not spec.fits(has_ranges):
             answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "left_out", NEEDS_RANGES))
     return tuple(answers)
 
@@ -175,15 +156,8 @@ def member_event(
     surface. The target is the one that the forecast will show for it."""
     if isinstance(outcome, MemberFailure):
         return MemberEvent(spec.name, spec.version, "failed", None, outcome.reason)
-    target = _own_targets(price, request.horizon, {spec.name: outcome}, levels)[spec.name]
-    return MemberEvent(spec.name, spec.version, "ok", target)
-
-
-def _own_targets(price: float, horizon: int, own: Mapping[str, Floats], levels: Sequence[float]) -> Mapping[str, float]:
-    """The median of each member's own (n_steps, n_levels) surface, as a price."""
-    middle = levels.index(0.5)
-    medians = np.array([surface[horizon - 1, middle] for surface in own.values()])
-    return dict(zip(own, (price * np.exp(medians)).tolist(), strict=True))
+    target = price * np.exp(outcome[request.horizon - 1, levels.index(0.5)])
+    return MemberEvent(spec.name, spec.version, "ok", float(target))
 
 
 def _evidence(request: ForecastRequest, subject: Subject, common: Common) -> Evidence:
@@ -257,19 +231,18 @@ def _direction(up: float, evidence: Evidence) -> Literal["bullish", "bearish", "
     return "bullish" if up >= 0.5 else "bearish"
 
 
-def _breakdown(subject: Subject, as_of: date, step: int, evidence: Evidence, common: Common) -> ConfidenceBreakdown:
-    bars, spread = subject.bars, subject.spread
-    own = np.array([surface[step] for surface in subject.own.values()])
-    window = bars.times[-BARS_NEEDED:]
-    between = subject.instrument.calendar, _day(bars, -len(window)), as_of
+def _breakdown(
+    subject: Subject, figures: Figures, as_of: date, evidence: Evidence, common: Common
+) -> ConfidenceBreakdown:
+    window = subject.bars.times[-BARS_NEEDED:]
+    between = subject.instrument.calendar, _day(subject.bars, -len(window)), as_of
     expected = common.once(("between", *between), lambda: common.calendar.sessions_between(*between))
     skill = evidence.skill_vs_random_walk, evidence.p_value
     return ConfidenceBreakdown(
-        # with each other: the corrected blend would make a correction look like disagreement
-        model_agreement=model_agreement(own, np.mean(own, axis=0), spread.levels),
+        model_agreement=figures.agreement,
         historical_skill=common.once(("skill", *skill), lambda: historical_skill(*skill)),
         data_quality=data_quality(len(window), expected),
-        regime=regime_typicality(float(spread.regime[0]), common.model_set.calibration[subject.kind].regime),
+        regime=figures.regime,
     )
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from answer import Subject
 from contracts import (
     AttentionExplanation,
     AttentionLayer,
@@ -31,6 +30,7 @@ from ensemble.attribution import LOWER, MIDDLE, UPPER, effects, horizons_to_ask,
 from errors import DeepFinanceError
 from features.build import latest_inputs
 from features.spec import FEATURE_NAMES, WINDOW_STEPS
+from figures import Subject
 
 HORIZON = "horizon"
 EXACT = "exact contributions of every input to this member's quantiles (TreeSHAP)"

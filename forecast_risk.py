@@ -17,6 +17,7 @@ from answer import tail_level
 from contracts import Bars, Floats, ForecastRequest, Instrument, ModelSet, kind_of
 from ensemble.surface import at_levels
 from errors import DeepFinanceError, Timeout, Unavailable
+from figures import tail_level
 from features.spec import BARS_NEEDED
 from pipeline import Outcome, Ports
 from remembering import Remembered

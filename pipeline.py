@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from answer import NEEDS_RANGES, Common, Subject, answer, member_event
+from answer import NEEDS_RANGES, Common, answers, member_event
 from contracts import (
     Bars,
     Calendar,
@@ -34,6 +34,7 @@ from ensemble.distribution import MemberFailure, distribution, each_alone
 from ensemble.online import no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from explanation import explanation_of
+from figures import Subject
 from inputs import InputMemory
 
 
@@ -130,23 +131,15 @@ async def _forecast_alike(
     ):
         subjects |= part
 
-    common = Common(model_set, ports.calendar, now)
-
-    def outcome(request: ForecastRequest) -> Outcome:
-        subject = subjects[request.symbol, request.timeframe]
-        if isinstance(subject, DeepFinanceError):
-            return subject
-        try:
-            return answer(request, subject, common)
-        except DeepFinanceError as error:  # no calendar for its exchange or its years
-            return error
-
-    outcomes = [outcome(request) for request in requests]
+    each = [subjects[request.symbol, request.timeframe] for request in requests]
+    asked = [(it, subject) for it, subject in zip(requests, each, strict=True) if isinstance(subject, Subject)]
+    made = iter(answers(asked, Common(model_set, ports.calendar, now)))
+    outcomes = [next(made) if isinstance(subject, Subject) else subject for subject in each]
     for i, request in enumerate(requests):  # one at a time: an explanation holds up its runner for some milliseconds
-        made, subject = outcomes[i], subjects.get((request.symbol, request.timeframe))
-        if request.explain and isinstance(made, Forecast) and isinstance(subject, Subject):
+        outcome, subject = outcomes[i], each[i]
+        if request.explain and isinstance(outcome, Forecast) and isinstance(subject, Subject):
             why = await explanation_of(request, subject, model_set, ports.explainers)
-            outcomes[i] = replace(made, explanation=why)
+            outcomes[i] = replace(outcome, explanation=why)
     return outcomes
 
 

@@ -12,17 +12,18 @@ from scipy.special import ndtr, ndtri
 from contracts import Floats
 
 
-def model_agreement(members: Sequence[Floats] | Floats, blended: Floats, levels: Sequence[float]) -> float | None:
-    """1 - mean distance of the members' quantiles from ``blended``, over its interquartile range, in [0, 1].
+def model_agreement(members: Floats, blended: Floats, levels: Sequence[float]) -> Floats | None:
+    """1 - mean distance of the members' quantiles from ``blended``, over its interquartile range, in [0, 1]; (...,).
 
-    ``members`` hold one (n_levels,) array each, ``blended`` is (n_levels,), their average before any correction that
+    ``members`` are (..., n_members, n_levels), ``blended`` is (..., n_levels), their average before any correction that
     they do not carry themselves; all at the asked horizon. None for a single member: there is nothing to agree with.
     """
-    if len(members) < 2:
+    if members.shape[-2] < 2:
         return None
-    width = blended[list(levels).index(0.75)] - blended[list(levels).index(0.25)]
-    distance = np.abs(np.asarray(members) - blended).mean(axis=-1).mean()
-    return float(np.clip(1.0 - distance / max(width, 1e-12), 0.0, 1.0))
+    width = blended[..., list(levels).index(0.75)] - blended[..., list(levels).index(0.25)]
+    distance = np.abs(members - blended[..., None, :]).mean(axis=-1).mean(axis=-1)
+    agreement: Floats = np.clip(1.0 - distance / np.maximum(width, 1e-12), 0.0, 1.0)
+    return agreement
 
 
 def historical_skill(skill: float | None, p_value: float | None) -> float | None:
@@ -38,11 +39,12 @@ def data_quality(bars: int, sessions: int) -> float:
     return float(min(1.0, bars / sessions)) if sessions > 0 else 0.0
 
 
-def regime_typicality(regime: float, reference: Floats) -> float:
+def regime_typicality(regime: Floats, reference: Floats) -> Floats:
     """How usual the current volatility is against its own last year: 1 at the median of the calibration window,
-    0 beyond its extremes. Two-sided tail probability of log(current / yearly volatility)."""
-    rank = float(np.interp(regime, reference, _ranks(len(reference)), left=0.0, right=1.0))
-    return 2.0 * min(rank, 1.0 - rank)
+    0 beyond its extremes. Two-sided tail probability of log(current / yearly volatility), of each of (...,)."""
+    rank = np.interp(regime, reference, _ranks(len(reference)), left=0.0, right=1.0)
+    typicality: Floats = 2.0 * np.minimum(rank, 1.0 - rank)
+    return typicality
 
 
 @cache

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from answer import Common, Subject, answer, tail_level
+from answer import Common, answers
 from contracts import AssetClass, BarIssue, ForecastRequest, Instrument, kind_of
 from ensemble.distribution import MemberFailure, distribution, each_alone
 from ensemble.surface import at_level
 from features.build import latest_inputs
 from features.spec import BARS_NEEDED
+from figures import Subject, tail_level
 from tests.ensemble.model_sets import GRID, NAMES, STOCKS, gaussian, made_up_set, uncalibrated_set
 from tests.features.series import made_bars, wandering_bars
 from tests.in_memory import Weekdays
@@ -39,7 +40,8 @@ def subject(model_set, mean=0.0, failed=(), instrument=AAPL, bars=BARS):
 def answered(horizon=5, model_set=None, level=0.9, **parts):
     used = model_set or uncalibrated_set()
     request = ForecastRequest("AAPL", horizon, confidence_level=level)
-    return answer(request, subject(used, **parts), Common(used, Weekdays(), NOW))
+    (got,) = answers([(request, subject(used, **parts))], Common(used, Weekdays(), NOW))
+    return got
 
 
 def measured(horizon=5, **changes):
@@ -152,7 +154,8 @@ def test_data_are_stale_once_a_session_closed_after_the_last_bar():
     last = BARS.times[-1].item()  # a Friday
     for days, stale in ((0, False), (2, False), (3, True)):
         now = datetime(last.year, last.month, last.day, 23, tzinfo=UTC) + timedelta(days=days)
-        assert answer(request, subject(used), Common(used, Weekdays(), now)).data.stale is stale
+        (got,) = answers([(request, subject(used))], Common(used, Weekdays(), now))
+        assert got.data.stale is stale
 
 
 def test_a_probability_of_one_half_is_the_least_confident():

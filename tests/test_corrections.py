@@ -19,6 +19,7 @@ from ensemble.distribution import distribution, recent_corrections
 from ensemble.online import Correction, no_correction
 from ensemble.surface import at_level
 from errors import RunnerUnavailable, Timeout
+from figures import SHOWN_LEVELS
 from features.build import history_inputs
 from pipeline import Ports, forecast, forecast_many
 from tests.ensemble.model_sets import GRID, NAMES, STOCKS, set_with_ranges

@@ -26,12 +26,13 @@ ALLOWED: dict[str, set[str]] = {
     "market": LEAVES,
     "storage": LEAVES,
     "runners": LEAVES | {"features.spec", "features.filtered", "logs", "settings", "tracing"},
-    "answer": LEAVES | PURE,
+    "figures": LEAVES | PURE,
+    "answer": LEAVES | PURE | {"figures"},
     "remembering": set(),
     "corrections": LEAVES | PURE | {"remembering"},
     "inputs": LEAVES | PURE,
-    "explanation": LEAVES | PURE | {"answer"},
-    "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation", "inputs"},
+    "explanation": LEAVES | PURE | {"figures"},
+    "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation", "figures", "inputs"},
     "training": LEAVES
     | PURE
     | {
@@ -57,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "serving": LEAVES | {"corrections", "gateway", "gathering", "pipeline", "runners"},
     "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
     "replay": LEAVES | PURE | {"corrections"},
-    "forecast_risk": LEAVES | PURE | {"answer", "pipeline", "remembering", "replay"},
+    "forecast_risk": LEAVES | PURE | {"figures", "pipeline", "remembering", "replay"},
     "risk_desk": LEAVES | PURE | {"answer", "forecast_risk", "offload", "gateway", "remembering", "risk_pictures"},
     "risk_pictures": LEAVES | PURE | {"gateway"},
     "options_desk": LEAVES | PURE | {"gateway", "offload"},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from answer import NEEDS_RANGES, SHOWN_LEVELS
+from answer import NEEDS_RANGES
 from contracts import Bars, Floats, Forecast, ForecastRequest, MemberEvent
 from ensemble.surface import at_level, surface
 from errors import (
@@ -24,6 +24,7 @@ from errors import (
     UnusableSeries,
 )
 from features.build import latest_inputs
+from figures import SHOWN_LEVELS
 from pipeline import Ports, forecast, forecast_many
 from tests.ensemble.model_sets import (
     COVER_LEVELS,

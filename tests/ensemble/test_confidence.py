@@ -16,26 +16,26 @@ IQR = 2 * ndtri(0.75)
 
 
 def test_members_that_agree_agree_fully():
-    assert model_agreement([NORMAL, NORMAL], NORMAL, LEVELS) == 1.0
+    assert model_agreement(np.array([NORMAL, NORMAL]), NORMAL, LEVELS) == 1.0
 
 
 def test_members_an_interquartile_range_away_do_not_agree_at_all():
-    assert model_agreement([NORMAL + IQR, NORMAL - IQR], NORMAL, LEVELS) == pytest.approx(0.0, abs=1e-12)
-    assert model_agreement([NORMAL + 9 * IQR, NORMAL - 9 * IQR], NORMAL, LEVELS) == 0.0
+    assert model_agreement(np.array([NORMAL + IQR, NORMAL - IQR]), NORMAL, LEVELS) == pytest.approx(0.0, abs=1e-12)
+    assert model_agreement(np.array([NORMAL + 9 * IQR, NORMAL - 9 * IQR]), NORMAL, LEVELS) == 0.0
 
 
 def test_half_the_range_away_is_half_an_agreement_in_any_unit():
     members = [NORMAL + IQR / 2, NORMAL - IQR / 2]
-    assert model_agreement(members, NORMAL, LEVELS) == pytest.approx(0.5)
-    assert model_agreement([m * 0.01 for m in members], NORMAL * 0.01, LEVELS) == pytest.approx(0.5)
+    assert model_agreement(np.array(members), NORMAL, LEVELS) == pytest.approx(0.5)
+    assert model_agreement(np.array(members) * 0.01, NORMAL * 0.01, LEVELS) == pytest.approx(0.5)
 
 
 def test_a_single_member_has_nobody_to_agree_with():
-    assert model_agreement([NORMAL], NORMAL, LEVELS) is None
+    assert model_agreement(np.array([NORMAL]), NORMAL, LEVELS) is None
 
 
 def test_a_distribution_without_width_gives_a_number():
-    assert model_agreement([NORMAL, NORMAL], np.zeros(5), LEVELS) == 0.0
+    assert model_agreement(np.array([NORMAL, NORMAL]), np.zeros(5), LEVELS) == 0.0
 
 
 @pytest.mark.parametrize(("skill", "p_value"), [(None, 0.1), (0.1, None), (None, None)])
@@ -78,7 +78,7 @@ REFERENCE = np.linspace(-1.0, 1.0, 101) ** 3  # not evenly spread
     ],
 )
 def test_a_regime_is_typical_in_the_middle_and_not_beyond_the_ends(regime, typical):
-    assert regime_typicality(float(regime), REFERENCE) == pytest.approx(typical, abs=1e-12)
+    assert regime_typicality(regime, REFERENCE) == pytest.approx(typical, abs=1e-12)
 
 
 @given(regime=st.floats(-3, 3))
