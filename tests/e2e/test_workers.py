@@ -1,0 +1,184 @@
+"""Several workers of one gateway, with nothing between them but a SQLite file: callers see one service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.e2e.server import ANYWHERE, KEY, ROOT, Server, running
+from tests.e2e.test_history import stored, write_prices
+
+pytestmark = pytest.mark.e2e
+
+WORKERS, CONNECTIONS = 2, 16
+LIMIT, LIMITED = 150, "a-key-with-a-limit"
+STATE = Path("state")
+
+
+@pytest.fixture(scope="module")
+def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Price files of AAPL that end ten bars before what is known."""
+    folder = tmp_path_factory.mktemp("prices")
+    write_prices(folder, until=10)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def workers(home: Path, prices: Path, model_set_dir: Path) -> Iterator[Server]:
+    configuration = yaml.safe_load((ROOT / "configuration.yaml").read_text())
+    configuration["services"]["DeepFinance"]["workers"] = WORKERS
+    (home / "configuration.yaml").write_text(yaml.safe_dump(configuration))
+    settings = {
+        "MODEL_SET_DIR": str(model_set_dir),
+        "CONFIGURATION_FILE": str(home / "configuration.yaml"),
+        "RUNNER_LAYOUT": ANYWHERE,
+        "ML_SERVICE_API_KEY": f"{KEY},{LIMITED};name=limited;limit={LIMIT}/hour",
+        "DATA_DIR": str(prices),
+        "DATA_CACHE_TTL": "0",
+        "SETTLEMENT_INTERVAL": "1",
+    }
+    with running("service:DeepFinance", home, **settings) as server:
+        yield server
+
+
+def test_they_are_one_service_until_the_end(workers: Server, home: Path, prices: Path):
+    """In one test, as it ends the service."""
+    given = asyncio.run(_ask(workers, 240))
+    assert len(set(given)) == 240
+    assert _metric(workers, "deepfinance_forecasts_total", result="ok") == 240
+    assert _metric(workers, "deepfinance_http_requests_total", endpoint="/api/v1/predict", status="200") == 240
+    assert asyncio.run(_statuses(workers, 2 * LIMIT)) == {200: LIMIT, 429: LIMIT}
+    asyncio.run(_everybody_is_told(workers, lambda: write_prices(prices, until=0)))
+    _settled_once(workers, home)
+    given += asyncio.run(_ask_until_the_end(workers))
+    assert workers.started.wait(20) == 0
+    assert set(given) <= stored(home / STATE)
+    assert "Traceback" not in workers.log.read_text()
+
+
+async def _ask(server: Server, count: int) -> list[str]:
+    """The ids of so many different forecasts, asked for over several connections, some of them to each worker."""
+    given: list[str] = []
+
+    async def ask_in_turn(client: httpx.AsyncClient, first: int) -> None:
+        await asyncio.sleep(0.02 * first)  # who is busy lets the others take the next connection
+        for number in range(first, count, CONNECTIONS):
+            body = {"symbol": "AAPL", "horizon": 1 + number % 40, "confidence_level": 0.5 + number // 40 / 100}
+            answer = await client.post("/api/v1/predict", json=body)
+            assert answer.status_code == 200, answer.text
+            given.append(str(answer.json()["forecast_id"]))
+
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(server.async_client()) for _ in range(CONNECTIONS)]
+        await asyncio.gather(*(ask_in_turn(client, number) for number, client in enumerate(clients)))
+        assert len(_connected(server)) == WORKERS
+    return given
+
+
+def _connected(server: Server) -> set[int]:
+    """The processes that callers are connected to."""
+    return {
+        process.pid
+        for process in server.family()
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_ESTABLISHED and server.url.endswith(f":{connection.laddr.port}")
+    }
+
+
+def _metric(server: Server, name: str, **labels: str) -> float:
+    with server.client() as client:
+        text = client.get("/metrics").text
+    found = [line for line in text.splitlines() if re.match(rf"{name}[{{ ]", line)]
+    return sum(
+        float(line.rpartition(" ")[2]) for line in found if all(f'{key}="{it}"' in line for key, it in labels.items())
+    )
+
+
+async def _statuses(server: Server, count: int) -> Counter[int]:
+    """How requests end that one key makes, over several connections."""
+    turns = asyncio.Semaphore(CONNECTIONS)
+
+    async def ask() -> int:
+        async with turns:
+            return (await client.get("/api/v1/models/status", headers={"X-API-Key": LIMITED})).status_code
+
+    async with server.async_client() as client:
+        return Counter(await asyncio.gather(*(ask() for _ in range(count))))
+
+
+async def _everybody_is_told(server: Server, change: Callable[[], object]) -> None:
+    """Sockets, of whichever worker, get a forecast at once and another one when a price has changed."""
+    url = f"{server.url.replace('http', 'ws')}/api/v1/stream?api_key={KEY}"
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(connect(url)) for _ in range(CONNECTIONS)]
+        for socket in sockets:
+            await socket.send('{"action": "subscribe", "symbol": "AAPL"}')
+        first = await asyncio.gather(*map(_next_forecast, sockets))
+        await asyncio.to_thread(change)
+        second = await asyncio.gather(*map(_next_forecast, sockets))
+    assert len({str(each["as_of"]) for each in first}) == len({str(each["as_of"]) for each in second}) == 1
+    assert first[0]["as_of"] < second[0]["as_of"]
+
+
+async def _next_forecast(socket: ClientConnection) -> dict[str, Any]:
+    async with asyncio.timeout(30):
+        while True:
+            message = json.loads(await socket.recv())
+            if message["type"] == "forecast":
+                forecast: dict[str, Any] = message.get("forecast") or message
+                return forecast
+
+
+def _settled_once(server: Server, home: Path) -> None:
+    """Those whose day is known by now, each by one of the workers."""
+    asked = "SELECT count(*) FROM forecasts WHERE symbol = 'AAPL' AND state = ?"
+    due, end = 240 // 40 * 9, time.monotonic() + 30  # horizons 1 to 9 have ended before the last of ten bars
+    with closing(sqlite3.connect(home / STATE / "history.db")) as connection:
+        while (settled := connection.execute(asked, ["settled"]).fetchone()[0]) < due and time.monotonic() < end:
+            time.sleep(0.2)
+        time.sleep(1.5)  # another round
+        assert settled == connection.execute(asked, ["settled"]).fetchone()[0] >= due
+    assert _metric(server, "deepfinance_history_settled_total") == settled
+
+
+async def _ask_until_the_end(server: Server) -> list[str]:
+    """The ids of what was answered while the service was told to stop."""
+    given: list[str] = []
+
+    async def ask_on(first: int) -> None:
+        for number in range(1, 100_000):
+            body = {"symbol": "AAPL", "horizon": 1 + first, "confidence_level": 0.5 + number % 4_000 / 10_000}
+            try:
+                answer = await client.post("/api/v1/predict", json=body)
+            except (httpx.ConnectError, httpx.ReadError):
+                return
+            assert answer.status_code == 200, answer.text
+            given.append(str(answer.json()["forecast_id"]))
+
+    async with server.async_client() as client:
+        asking = [asyncio.create_task(ask_on(number)) for number in range(CONNECTIONS)]
+        await asyncio.sleep(1)
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*asking)
+    assert len(given) > CONNECTIONS
+    return given
