@@ -13,12 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
-from answer import tail_level
 from contracts import Bars, Floats, ForecastRequest, Instrument, ModelSet, kind_of
 from ensemble.surface import at_levels
 from errors import DeepFinanceError, Timeout, Unavailable
-from figures import tail_level
 from features.spec import BARS_NEEDED
+from figures import tail_level
 from pipeline import Outcome, Ports
 from remembering import Remembered
 from replay import Replay, fitted_until, replayed

@@ -12,15 +12,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import corrections as served
-from answer import SHOWN_LEVELS
 from contracts import Forecast, ForecastRequest, kind_of
 from corrections import AT_ONCE, AT_ONCE_FOR_ONE, CorrectionMemory, corrections_of, recent_past
 from ensemble.distribution import distribution, recent_corrections
 from ensemble.online import Correction, no_correction
 from ensemble.surface import at_level
 from errors import RunnerUnavailable, Timeout
-from figures import SHOWN_LEVELS
 from features.build import history_inputs
+from figures import SHOWN_LEVELS
 from pipeline import Ports, forecast, forecast_many
 from tests.ensemble.model_sets import GRID, NAMES, STOCKS, set_with_ranges
 from tests.features.guards import assert_same_rows
