@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Body(BaseModel):
     """Frozen. A field that a newer service adds is left out and not refused."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True, protected_namespaces=())
 
     def to_pandas(self) -> pd.DataFrame:
         """As a data frame: what ``frames.TABLE_OF`` names for its kind, otherwise one row. Needs pandas."""

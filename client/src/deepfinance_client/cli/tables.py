@@ -7,8 +7,10 @@ import datetime
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -33,7 +35,9 @@ def format_of(path: Path) -> str:
     if path.suffix.lower() not in FORMATS:
         raise WrongInput(f"{path.name} should end in {' or '.join(FORMATS)}")
     if path.suffix.lower() == ".parquet":
-        _pyarrow()
+        if not find_spec("pyarrow"):
+            raise WrongInput("Parquet needs pyarrow: pip install 'deepfinance-client[parquet]'; or use .csv")
+        Thread(target=_pyarrow, daemon=True).start()  # it takes a while, which is there while the service answers
     return path.suffix.lower()
 
 
@@ -120,9 +124,8 @@ def _write_parquet(path: Path, kinds: Mapping[str, Any], rows: Iterable[Sequence
 
 
 def _pyarrow() -> ModuleType:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise WrongInput("Parquet needs pyarrow: pip install 'deepfinance-client[parquet]'; or use .csv") from None
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.array([])  # the first one imports pandas, where that is installed
     return pyarrow
