@@ -26,10 +26,11 @@ import numpy as np
 import typer
 
 from bench import bodies
+from bench.bodies import PREDICT
 from bench.load import put_load
 from bench.servers import KEY, Running, service
 from bench.symbols import write_symbols
-from bench.workloads import PREDICT, warmed
+from bench.workloads import warmed
 
 STORED = Path(__file__).resolve().parent / "results" / "service_times.json"
 ROWS_A_CALL = 64

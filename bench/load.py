@@ -6,9 +6,11 @@ import csv
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +36,36 @@ class Load:
         return max(self.requests - self.failed, 0) / self.seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Several rounds of the same load: medians; requests and failures are those of all rounds, none is forgiven."""
+
+    connections: int
+    rounds: int
+    requests: int
+    failed: int
+    throughput: float
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, loads: Sequence[Load]) -> Figures:
+        def middle(name: str) -> float:
+            return float(statistics.median(getattr(load, name) for load in loads))
+
+        requests, failed = (sum(getattr(load, name) for load in loads) for name in ("requests", "failed"))
+        times = [middle(name) for name in ("p50", "p95", "p99")]
+        return cls(loads[0].connections, len(loads), requests, failed, middle("throughput"), *times)
+
+
 def load_generator() -> str:
     return "wrk" if shutil.which("wrk") else "locust"
 
 
 def put_load(url: str, path: str, bodies: Path, key: str, connections: int, seconds: float) -> Load:
-    """POST the lines of ``bodies`` to ``path``, over and over, from so many connections at the same time."""
+    """POST the lines of ``bodies`` to ``path``, over and over, from so many connections at the same time. A line may
+    have a path of its own (wrk.lua). Raises RuntimeError where the load generator fails."""
     if load_generator() == "wrk":
         return _wrk(url, path, bodies, key, connections, seconds)
     return _locust(url, path, bodies, key, connections, seconds)
@@ -48,8 +74,10 @@ def put_load(url: str, path: str, bodies: Path, key: str, connections: int, seco
 def _wrk(url: str, path: str, bodies: Path, key: str, connections: int, seconds: float) -> Load:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
     command += ["-s", str(HERE / "wrk.lua"), url, "--", str(bodies), path, key]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    line = next((line for line in done.stdout.splitlines() if line.startswith("RESULT ")), None)
+    if line is None:
+        raise RuntimeError(f"wrk failed: {(done.stderr or done.stdout)[-500:]}")
     return Load(connections, **json.loads(line.removeprefix("RESULT ")))
 
 
@@ -62,6 +90,8 @@ def _locust(url: str, path: str, bodies: Path, key: str, connections: int, secon
         subprocess.run(command, env=environment, capture_output=True, check=False)
         with open(f"{folder}/load_stats.csv", newline="") as file:
             row = next(row for row in csv.DictReader(file) if row["Name"] == "Aggregated")
-    times = [float(row[name]) / 1000 for name in ("50%", "95%", "99%")]
     requests, rate = int(row["Request Count"]), float(row["Requests/s"])
+    if not requests or not rate:
+        raise RuntimeError("locust was not answered once")
+    times = [float(row[name]) / 1000 for name in ("50%", "95%", "99%")]
     return Load(connections, requests, requests / rate, int(row["Failure Count"]), *times)

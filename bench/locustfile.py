@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 from itertools import count
 from pathlib import Path
 
 from locust import FastHttpUser, task
 
-BODIES = Path(os.environ["BODIES"]).read_text().splitlines()
+BODIES = random.sample(lines := Path(os.environ["BODIES"]).read_text().splitlines(), len(lines))
 HEADERS = {"Content-Type": "application/json", "X-API-Key": os.environ["KEY"]}
 NUMBERS = count()
 
@@ -16,5 +17,7 @@ NUMBERS = count()
 class Caller(FastHttpUser):  # type: ignore[misc]
     @task  # type: ignore[untyped-decorator]
     def call(self) -> None:
-        body = BODIES[next(NUMBERS) % len(BODIES)]
-        self.client.post(os.environ["TARGET"], data=body, headers=HEADERS, name="call")
+        line = BODIES[next(NUMBERS) % len(BODIES)]
+        path, _, body = line.partition("\t") if line.startswith("/") else (os.environ["TARGET"], "", line)
+        method = "POST" if body else "GET"
+        self.client.request(method, path, data=body or None, headers=HEADERS, name="call")

@@ -1,73 +1,200 @@
-"""The results as a table for people and a chart for the README."""
+"""The results as a table for people, the same as Markdown for the README, and a chart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 OURS = "deepfinance"
+NAMES = {
+    OURS: "`make serve` (models in the gateway)",
+    "deepfinance-per-model": "`RUNNER_LAYOUT=per_model`",
+    "fastapi-1": "FastAPI, 1 worker",
+    "fastapi-2": "FastAPI, 2 workers",
+    "litserve": "LitServe, batched",
+    "bentoml-defaults": "BentoML's defaults",
+    "fastapi-dict": "FastAPI from a dict, no key, no limit",
+}
+COLOURS = {
+    OURS: "#1f5fbf",
+    "deepfinance-per-model": "#6aaed6",
+    "fastapi-1": "#e6842a",
+    "fastapi-2": "#8c4a10",
+    "litserve": "#2f9e44",
+    "bentoml-defaults": "#888888",
+}
+README = Path(__file__).resolve().parents[1] / "README.md"
+BEGIN, END = "<!-- figures: written by `make bench ARGS=--readme` -->\n", "<!-- end of figures -->\n"
+
+Found = Mapping[str, Any]
+Loads = Mapping[str, Mapping[str, float]]
+"""Figures by connections."""
 
 
-def table(found: Mapping[str, Any]) -> str:
+class Row(NamedTuple):
+    """Something that is claimed: what was measured, what was aimed at, and whether that was reached."""
+
+    name: str
+    value: str
+    aim: str = ""
+    reached: bool | None = None
+
+
+def table(found: Found) -> str:
     """Throughput, latency and failures by contender and connections, then the ratios that matter."""
     parts = [f"compute limit of the models alone: {found['compute_limit']:.0f} forecasts a second"]
     for workload in ("uncached", "cached"):
         parts += ["", _loads(workload, found[workload]["loads"])]
-    return "\n".join([*parts, "", *(f"{name:<58}{value}" for name, value in ratios(found).items())])
+    if left_out := found["uncached"].get("left_out"):
+        parts += ["", f"left out, since they failed: {', '.join(left_out)}"]
+    rows = (f"{row.name:<70}{row.value:>12}  {row.aim}{_missed(row)}" for row in ratios(found))
+    return "\n".join([*parts, "", *rows])
 
 
-def ratios(found: Mapping[str, Any]) -> dict[str, str]:
+def ratios(found: Found) -> Iterator[Row]:
     """What is claimed, each against its reference in the same run."""
-    loads, cached = found["uncached"]["loads"], found["cached"]["loads"]
-    ours, rows = loads[OURS], {}
+    uncached, cached = found["uncached"], found["cached"]["loads"]
+    yield from _uncached_ratios(uncached["loads"])
+    for connections, load in cached[OURS].items():
+        name = f"kept, {_at(connections)}: throughput against a dict"
+        least = 2.5 if connections in ("1", "64") else None
+        yield _ratio(name, load, cached["fastapi-dict"][connections], "throughput", least=least)
+    if (busy := uncached["loads"][OURS].get("100")) is not None:
+        yield _published(busy)
+    top = max(load["throughput"] for load in uncached["loads"][OURS].values())
+    yield _row("new: best throughput against the models alone", top / found["compute_limit"], least=0.5)
+    batch = uncached["batch_500_seconds"] / uncached["bare_models_500_seconds"]
+    yield _row("batch of 500 against the models alone", batch, most=1.5)
+    calm = uncached["lone_p50_after_burst"] / uncached["lone_p50_before_burst"]
+    yield _row("lone p50 after a burst of 256 connections against before", calm, most=1.3)
+    burst, memory = uncached["burst_of_256"], uncached["pss_loaded_mb"][OURS]
+    failed = int(burst["failed"])
+    yield Row(f"failed of {burst['requests']:,.0f} from 256 connections", f"{failed:,}", "0", failed == 0)
+    yield Row("memory (PSS) under load", f"{memory:.0f} MB", "under 700 MB", memory < 700)
+    yield Row("start to ready", f"{uncached['seconds_to_ready'][OURS]:.1f} s")
+
+
+def _uncached_ratios(loads: Mapping[str, Loads]) -> Iterator[Row]:
     plain = [loads[name] for name in ("fastapi-1", "fastapi-2") if name in loads]
-    for connections in ours:
-        best = max((peer[connections] for peer in plain), key=lambda load: load["throughput"], default=None)
-        if best:
-            rows[f"uncached, {connections} connections: throughput against FastAPI"] = _times(
-                ours[connections]["throughput"] / best["throughput"]
-            )
-            rows[f"uncached, {connections} connections: p99 against FastAPI"] = _times(
-                ours[connections]["p99"] / best["p99"]
-            )
-            if "deepfinance-per-model" in loads:
-                rows[f"uncached, {connections} connections: per_model's throughput against FastAPI"] = _times(
-                    loads["deepfinance-per-model"][connections]["throughput"] / best["throughput"]
-                )
-            rows[f"uncached, {connections} connections: p50 against FastAPI"] = _times(
-                ours[connections]["p50"] / best["p50"]
-            )
-        if "bentoml-defaults" in loads:
-            rows[f"uncached, {connections} connections: throughput against BentoML's defaults"] = _times(
-                ours[connections]["throughput"] / max(loads["bentoml-defaults"][connections]["throughput"], 0.1)
-            )
-        if connections in cached[OURS]:
-            rows[f"cached, {connections} connections: throughput against a dict"] = _times(
-                cached[OURS][connections]["throughput"] / cached["fastapi-dict"][connections]["throughput"]
-            )
-    uncached = found["uncached"]
-    top = max(load["throughput"] for load in ours.values())
-    rows["uncached: best throughput against the compute limit"] = _times(top / found["compute_limit"])
-    rows["batch of 500 against the bare models"] = _times(
-        uncached["batch_500_seconds"] / uncached["bare_models_500_seconds"]
+    for connections, ours in loads[OURS].items():
+        at, many = f"new, {_at(connections)}", connections in ("64", "100")
+        if plain:
+            best = max((peer[connections] for peer in plain), key=lambda load: load["throughput"])
+            least, most = (2.5, 0.125) if many else (None, None)
+            yield _ratio(f"{at}: throughput against FastAPI", ours, best, "throughput", least=least)
+            if (split := loads.get("deepfinance-per-model")) is not None:
+                name = f"{at}: per_model's throughput against FastAPI"
+                yield _ratio(name, split[connections], best, "throughput", least=1.5 if many else None)
+            yield _ratio(f"{at}: p99 against FastAPI", ours, best, "p99", most=most)
+            if connections == "1":
+                yield _ratio(f"{at}: p50 against FastAPI", ours, best, "p50", most=1.2)
+        if (defaults := loads.get("bentoml-defaults")) is not None:
+            name = f"{at}: throughput against BentoML's defaults"
+            yield _ratio(name, ours, defaults[connections], "throughput", least=8 if many else None)
+
+
+def _published(load: Mapping[str, float]) -> Row:
+    """Beside the figures that earlier systems of the kind published for 100 users."""
+    p50, p95, p99 = (1000 * load[name] for name in ("p50", "p95", "p99"))
+    return Row(
+        "new, 100 connections: forecasts a second; p50, p95, p99 in ms",
+        f"{load['throughput']:,.0f}; {p50:.0f}, {p95:.0f}, {p99:.0f}",
+        "better than 980; 45, 120, 250",
+        load["throughput"] > 980 and p50 < 45 and p95 < 120 and p99 < 250,
     )
-    rows["lone p50 after a burst of 256 against before"] = _times(
-        uncached["lone_p50_after_burst"] / uncached["lone_p50_before_burst"]
+
+
+def _ratio(
+    name: str,
+    ours: Mapping[str, float],
+    theirs: Mapping[str, float],
+    what: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+) -> Row:
+    if not theirs[what]:
+        return Row(name, "none answered")
+    return _row(name, ours[what] / theirs[what], least=least, most=most)
+
+
+def _row(name: str, ratio: float, *, least: float | None = None, most: float | None = None) -> Row:
+    shown = f"{ratio:.2f}x"
+    if least is not None:
+        return Row(name, shown, f"at least {least:g}", ratio >= least)
+    if most is not None:
+        return Row(name, shown, f"at most {most:g}", ratio <= most)
+    return Row(name, shown)
+
+
+def _missed(row: Row) -> str:
+    return "  NOT REACHED" if row.reached is False else ""
+
+
+def markdown(found: Found) -> str:
+    """What the README shows: how it was measured, throughput and p99 by connections, and the ratios with their aims."""
+    uncached, machine = found["uncached"], found["machine"]
+    load = (found["load_average_before"], found["load_average_after"])
+    left_out = uncached.get("left_out")
+    parts = [
+        f"{found['symbols']:,} symbols, {_rounds(found)}; "
+        f"{machine['cores']} cores, {machine['load']} on the same machine, "
+        f"load average {load[0]:.1f} before and {load[1]:.1f} after."
+        + (f" Failed and left out: {', '.join(left_out)}." if left_out else ""),
+        _throughput("forecasts a second, nothing cached", uncached["loads"]),
+        _throughput("p99 in ms, nothing cached", uncached["loads"], "p99", 1000),
+        _throughput("answers given before, a second", found["cached"]["loads"]),
+        "\n".join(
+            ["| new forecasts, and kept ones | measured | aimed at | reached |", "|---|---:|---:|---|"]
+            + [
+                f"| {row.name} | {row.value} | {row.aim} | {'yes' if row.reached else '**no**'} |"
+                for row in ratios(found)
+                if row.aim
+            ]
+        ),
+    ]
+    if "first_risk_seconds" in uncached:
+        known = uncached["risk"]["16"]["throughput"]
+        parts.append(
+            f"Risk of a series that is asked about for the first time: {1000 * uncached['first_risk_seconds']:.0f} ms, "
+            f"which its volatility model takes; after that {known:,.0f} answers a second from 16 connections."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _rounds(found: Found) -> str:
+    one = found["rounds"] == 1
+    return (
+        f"one round of {found['seconds']:g} s"
+        if one
+        else f"medians of {found['rounds']} rounds of {found['seconds']:g} s"
     )
-    rows["failed of the burst of 256 connections"] = (
-        f"{uncached['burst_of_256']['failed']:.0f} of {uncached['burst_of_256']['requests']:.0f}"
-    )
-    rows["PSS under load"] = f"{uncached['pss_loaded_mb'][OURS]:.0f} MB"
-    rows["start to ready"] = f"{uncached['seconds_to_ready'][OURS]:.1f} s"
-    return rows
 
 
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}x"
+def into_readme(text: str, readme: Path = README) -> None:
+    """Replace what the README shows of an earlier run."""
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise ValueError(f"{readme.name} has no place for the figures: {BEGIN.strip()} ... {END.strip()}")
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
-def _loads(title: str, loads: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+def _throughput(title: str, loads: Mapping[str, Loads], what: str = "throughput", unit: float = 1.0) -> str:
+    at = list(loads[OURS])
+    lines = [f"| {title} | {_at(at[0])} | {' | '.join(at[1:])} | failed |", f"|---|{'---:|' * (len(at) + 1)}"]
+    for name, by in loads.items():
+        figures = " | ".join(f"{unit * by[connections][what]:,.0f}" for connections in at)
+        lines.append(f"| {NAMES.get(name, name)} | {figures} | {sum(load['failed'] for load in by.values()):,.0f} |")
+    return "\n".join(lines)
+
+
+def _at(connections: str) -> str:
+    return f"{connections} connection{'s' if connections != '1' else ''}"
+
+
+def _loads(title: str, loads: Mapping[str, Loads]) -> str:
     lines = [f"{title:<24}{'conn':>5}{'rps':>9}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'failed':>8}"]
     for name, by in loads.items():
         for connections, load in by.items():
@@ -76,25 +203,29 @@ def _loads(title: str, loads: Mapping[str, Mapping[str, Mapping[str, float]]]) -
     return "\n".join(lines)
 
 
-def chart(found: Mapping[str, Any], path: Path) -> None:
+def chart(found: Found, path: Path) -> None:
     """Two panels: throughput and p99 of uncached forecasts by connections."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     for name, by in found["uncached"]["loads"].items():
-        style = {"linewidth": 2.5, "color": "#1f5fbf"} if name == OURS else {"linewidth": 1.2}
+        style = {"linewidth": 2.5 if name == OURS else 1.2, "color": COLOURS.get(name, "black")}
         connections = [int(each) for each in by]
         left.plot(connections, [load["throughput"] for load in by.values()], marker="o", label=name, **style)
         right.plot(connections, [load["p99"] * 1000 for load in by.values()], marker="o", **style)
-    left.set(xlabel="connections", ylabel="forecasts a second", title="Throughput, nothing cached")
-    right.set(xlabel="connections", ylabel="p99 in ms", title="Slowest of a hundred", yscale="log")
+    left.set(xlabel="connections", ylabel="forecasts a second", title="Throughput, nothing cached", ylim=(0, None))
+    right.set(xlabel="connections", ylabel="p99, ms (lower is better)", title="Slowest of a hundred", yscale="log")
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    right.yaxis.set_major_formatter("{x:,.0f}")
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set_xticks(connections, [str(each) for each in connections])
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
-    left.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     figure.savefig(path)
     plt.close(figure)

@@ -9,28 +9,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bench import bodies, limit
-from bench.load import Load, load_generator, put_load
-from bench.report import chart, table
+from bench.bodies import PREDICT
+from bench.load import Figures, Load, load_generator, put_load
+from bench.report import OURS, chart, into_readme, markdown, table
 from bench.servers import KEY, Contender, Running, fastapi, service
+from bench.soak import soaked
 from bench.symbols import write_symbols
-from bench.workloads import (
-    PREDICT,
-    RISK,
-    Plan,
-    batch_seconds,
-    calm_after_storm,
-    memory_growth,
-    post,
-    throughput,
-    warmed,
-)
+from bench.workloads import Plan, batch_seconds, calm_after_storm, post, risk, throughput, warmed
 
 RESULTS = Path(__file__).resolve().parent / "results"
 INPROCESS = "bench.peers.fastapi_inprocess:app"
@@ -40,11 +32,15 @@ DEFAULTS = Contender(
     (sys.executable, "-m", "bentoml", "serve", "bench.peers.bentoml_defaults:Defaults", "--port", "{port}"),
     {},
 )
+FULL = Plan(rounds=3, seconds=3, connections=(1, 16, 64, 100, 256), burst=60)
+QUICK = Plan(rounds=1, seconds=3, connections=(1, 64, 100))
+RISK_SYMBOLS = 20
+STARTED = time.monotonic()
 
 
 def uncached_contenders() -> list[Contender]:
     return [
-        service("deepfinance", PREDICTION_CACHE_TTL="0"),
+        service(OURS, PREDICTION_CACHE_TTL="0"),
         service("deepfinance-per-model", PREDICTION_CACHE_TTL="0", RUNNER_LAYOUT="per_model"),
         fastapi("fastapi-1", INPROCESS, workers=1),
         fastapi("fastapi-2", INPROCESS, workers=2),
@@ -60,27 +56,30 @@ def main(
         float, typer.Option(help="Nothing but so many minutes of mixed load, and what becomes of memory.")
     ] = 0,
     rounds: Annotated[int, typer.Option(help="How often everyone takes a turn; 0 for 3, or 1 when quick.")] = 0,
-    only: Annotated[str, typer.Option(help="Contenders to compare, comma separated; all where empty.")] = "",
+    only: Annotated[str, typer.Option(help="Peers to compare with, comma separated; all where empty.")] = "",
+    readme: Annotated[bool, typer.Option(help="Put the figures into README.md as well.")] = False,
 ) -> None:
-    plan = Plan(rounds or 1, 3, (1, 64, 100), 10) if quick else Plan(rounds or 3, 5, (1, 16, 64, 100, 256), 60)
-    chosen = [each for each in uncached_contenders() if not only or each.name in only.split(",")]
+    plan = QUICK if quick else FULL
+    plan = replace(plan, rounds=rounds or plan.rounds)
+    chosen = [each for each in uncached_contenders() if not only or each.name in (OURS, *only.split(","))]
     RESULTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="deepfinance-bench-") as folder:
         if soak:
-            soaked(Path(folder), soak, symbols or 200)
-            return
+            raise SystemExit(soaked(Path(folder), soak, symbols or 200, RESULTS, say))
         found = measure(Path(folder), chosen, plan, symbols or (60 if quick else 1000))
-    name = "quick" if quick else "latest"
-    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    chart(found, RESULTS / f"{name}.svg")
+    name = RESULTS / ("quick" if quick else "latest")
+    name.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+    name.with_suffix(".md").write_text(markdown(found))
+    chart(found, name.with_suffix(".svg"))
     say(table(found))
-    say(f"written: {RESULTS / name}.json and .svg")
+    if readme:
+        into_readme(markdown(found))
+    say(f"written: {name}.json, .md and .svg{', README.md' if readme else ''}")
 
 
 def measure(folder: Path, contenders: Sequence[Contender], plan: Plan, count: int) -> dict[str, Any]:
     """Everything, as it goes into the results file."""
-    started = time.monotonic()
-    say(f"{count} symbols, {load_generator()}, {os.cpu_count()} cores")
+    say(f"{count} symbols, {load_generator()}, {os.cpu_count()} cores; {about_minutes(plan, len(contenders), count)}")
     names = write_symbols(folder / "prices", count)
     shared = {"DATA_PROVIDERS": "files", "DATA_DIR": str(folder / "prices")}
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": load_generator()}
@@ -94,56 +93,77 @@ def measure(folder: Path, contenders: Sequence[Contender], plan: Plan, count: in
         "uncached": uncached(folder, contenders, names, shared, plan),
         "cached": cached(folder, names, shared, plan),
         "load_average_after": os.getloadavg()[1],
-        "minutes": (time.monotonic() - started) / 60,
+        "minutes": (time.monotonic() - STARTED) / 60,
     }
+
+
+def about_minutes(plan: Plan, contenders: int, count: int) -> str:
+    """What is foreseen: the turns, the first forecast of each series by each contender, starts and the rest."""
+    turns = plan.rounds * len(plan.connections) * (contenders + 2) * (plan.seconds + 0.3)
+    seconds = turns + 0.025 * count * (contenders / 2 + 2) + 10 * contenders + plan.burst + 40
+    return f"about {max(1, round(seconds / 60))} minutes"
 
 
 def uncached(
     folder: Path, contenders: Sequence[Contender], names: Sequence[str], shared: Mapping[str, str], plan: Plan
 ) -> dict[str, Any]:
-    """Every request is computed; bars and corrections are known."""
+    """Every request is computed; bars and corrections are known. The first contender is ours, which must not fail."""
     running: list[Running] = []
     try:
         for each in contenders:
-            running.append(Running(each, folder / each.name, shared))
-            say(f"ready      {each.name:<22}{running[-1].seconds_to_ready:.1f} s, {running[-1].pss():.0f} MB")
+            started(each, folder, shared, running)
         idle = {one.name: one.pss() for one in running}
-        first = bodies.one_each(folder / "first.jsonl", names)
-        warm = warmed(running, first, say)
+        warm = warmed(running, bodies.one_each(folder / "first.jsonl", names), say)
         every = bodies.uniform(folder / "uniform.jsonl", names)
-        loads = throughput(running, every, plan, running, say)
-        ours = running[0]
-        for other in running[1:]:
-            other.hold()
+        loads = throughput([one for one in running if one.name in warm], every, plan, running, say)
+        loaded = {one.name: one.pss() for one in running}
+        ours = next(one for one in running if one.name == OURS)
+        for other in running:
+            if other is not ours:
+                other.hold()
         before, after = calm_after_storm(ours, every, plan.seconds)
         burst = put_load(ours.url, PREDICT, every, KEY, 256, plan.burst)
         say(f"burst      256 connections for {plan.burst:.0f} s: {burst.requests} answers, {burst.failed} failed")
-        batch = batch_seconds(ours, names, 500, 5)
-        of_risk = throughput(
-            [ours], bodies.risk(folder / "risk.jsonl", names), Plan(1, plan.seconds, (1, 16)), [ours], say, RISK
-        )
+        batch, bare = batch_seconds(ours, names, 500, 9), limit.seconds_for(500, 9)
+        few = bodies.risk(folder / "risk.jsonl", names[:RISK_SYMBOLS])
+        first_risk, of_risk = risk(ours, few, Plan(1, plan.seconds, (1, 16)), say)
         return {
-            "loads": {name: {str(c): _as_json(load) for c, load in by.items()} for name, by in loads.items()},
+            "loads": by_connections(loads),
+            "left_out": [each.name for each in contenders if each.name not in loads],
             "seconds_to_ready": {one.name: one.seconds_to_ready for one in running},
             "warm_up_seconds": warm,
             "pss_idle_mb": idle,
-            "pss_loaded_mb": {one.name: one.pss() for one in running},
+            "pss_loaded_mb": loaded,
             "burst_of_256": _as_json(burst),
-            "risk": {str(c): _as_json(load) for c, load in of_risk[ours.name].items()},
+            "first_risk_seconds": first_risk,
+            "risk": {str(c): asdict(figures) for c, figures in of_risk.items()},
             "lone_p50_before_burst": before,
             "lone_p50_after_burst": after,
             "batch_500_seconds": batch,
-            "bare_models_500_seconds": limit.seconds_for(500),
+            "bare_models_500_seconds": bare,
         }
     finally:
         for one in running:
             one.stop()
 
 
+def started(each: Contender, folder: Path, shared: Mapping[str, str], running: list[Running]) -> None:
+    """Added to those that run; a peer that does not start is named and left out."""
+    try:
+        running.append(Running(each, folder / each.name, shared))
+    except (RuntimeError, OSError) as error:
+        if each.name == OURS:
+            raise
+        say(f"left out   {each.name:<22}{error}")
+    else:
+        say(f"ready      {each.name:<22}{running[-1].seconds_to_ready:.1f} s, {running[-1].pss():.0f} MB")
+
+
 def cached(folder: Path, names: Sequence[str], shared: Mapping[str, str], plan: Plan) -> dict[str, Any]:
     """Answers given before, asked for again; beside a FastAPI worker that has them in a dict."""
     asked = bodies.zipf(folder / "zipf.jsonl", names)
-    ours = Running(service("deepfinance", PREDICTION_CACHE_TTL="86400"), folder / "cached", shared)
+    all_day = {"PREDICTION_CACHE_TTL": "86400", "DATA_CACHE_TTL": "86400"}
+    ours = Running(service(OURS, **all_day), folder / "cached", shared)
     running = [ours]
     try:
         distinct = list(dict.fromkeys(asked.read_text().splitlines()))
@@ -151,26 +171,17 @@ def cached(folder: Path, names: Sequence[str], shared: Mapping[str, str], plan: 
         (folder / "answers.json").write_text(json.dumps(answers))
         peer = fastapi("fastapi-dict", "bench.peers.fastapi_dict:app", 1, ANSWERS=str(folder / "answers.json"))
         running.append(Running(peer, folder / "dict", shared))
-        loads = throughput(running, asked, plan, running, say)
-        return {"loads": {name: {str(c): _as_json(load) for c, load in by.items()} for name, by in loads.items()}}
+        say(f"warmed up  {len(distinct)} answers are kept")
+        for one in running:  # in the very bytes that count
+            put_load(one.url, PREDICT, asked, KEY, 16, 1)
+        return {"loads": by_connections(throughput(running, asked, plan, running, say))}
     finally:
         for one in running:
             one.stop()
 
 
-def soaked(folder: Path, minutes: float, count: int) -> None:
-    """Mixed load, half of it cached by its second round, and the growth of memory."""
-    names = write_symbols(folder / "prices", count)
-    shared = {"DATA_PROVIDERS": "files", "DATA_DIR": str(folder / "prices")}
-    ours = Running(service("deepfinance", PREDICTION_CACHE_TTL="30"), folder / "soak", shared)
-    try:
-        sizes, slope = memory_growth(ours, bodies.uniform(folder / "uniform.jsonl", names), minutes, say)
-    finally:
-        ours.stop()
-    (RESULTS / "soak.json").write_text(
-        json.dumps({"minutes": minutes, "pss_mb": sizes, "late_slope_mb_a_minute": slope}, indent=1) + "\n"
-    )
-    say(f"{slope:+.2f} MB a minute over the last two thirds; written: {RESULTS / 'soak.json'}")
+def by_connections(loads: Mapping[str, Mapping[int, Figures]]) -> dict[str, dict[str, dict[str, float]]]:
+    return {name: {str(c): asdict(figures) for c, figures in by.items()} for name, by in loads.items()}
 
 
 def _as_json(load: Load) -> dict[str, float]:
@@ -178,7 +189,9 @@ def _as_json(load: Load) -> dict[str, float]:
 
 
 def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    """With the minutes and seconds since the start."""
+    minutes, seconds = divmod(round(time.monotonic() - STARTED), 60)
+    sys.stdout.write(f"{minutes:2}:{seconds:02}  {line}\n" if "\n" not in line else f"\n{line}\n\n")
     sys.stdout.flush()
 
 

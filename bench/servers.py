@@ -24,11 +24,12 @@ READY_WITHIN = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """``command`` with PORT in the environment; ``keyed`` says whether it asks for a key."""
+    """``command`` with PORT in the environment, and how many ``workers`` it starts that each have a memory."""
 
     name: str
     command: tuple[str, ...]
     settings: Mapping[str, str]
+    workers: int = 1
 
 
 def service(name: str, **settings: str) -> Contender:
@@ -38,14 +39,15 @@ def service(name: str, **settings: str) -> Contender:
 
 def fastapi(name: str, app: str, workers: int, **settings: str) -> Contender:
     command = (sys.executable, "-m", "uvicorn", app, "--workers", str(workers), "--no-access-log", "--port", "{port}")
-    return Contender(name, command, settings)
+    return Contender(name, command, settings, workers)
 
 
 class Running:
-    """A started contender. Not a context manager: many run at the same time, and ``stop`` is called for each."""
+    """A started contender; raises RuntimeError where it does not become ready. Not a context manager: many run at the
+    same time, and ``stop`` is called for each."""
 
     def __init__(self, contender: Contender, folder: Path, shared: Mapping[str, str]) -> None:
-        self.name = contender.name
+        self.name, self.workers = contender.name, contender.workers
         self._port = _free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         folder.mkdir(parents=True, exist_ok=True)

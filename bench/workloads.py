@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.load import Load, put_load
+from bench.bodies import PREDICT, RISK
+from bench.load import Figures, Load, put_load
 from bench.servers import KEY, Running
 
-PREDICT = "/api/v1/predict"
-RISK = "/api/v1/risk"
+WARMED_AT_ONCE = 2
 Say = Callable[[str], None]
 
 
@@ -29,13 +29,6 @@ class Plan:
     seconds: float
     connections: tuple[int, ...]
     burst: float = 10.0
-
-
-def median_of(loads: Sequence[Load]) -> Load:
-    """Medians of the rounds; failures are summed, none is forgiven."""
-    middle = {name: statistics.median(getattr(load, name) for load in loads) for name in ("p50", "p95", "p99")}
-    fair = sorted(loads, key=lambda load: load.throughput)[len(loads) // 2]
-    return Load(fair.connections, fair.requests, fair.seconds, sum(load.failed for load in loads), **middle)
 
 
 @contextmanager
@@ -53,37 +46,56 @@ def alone(one: Running, others: Sequence[Running]) -> Iterator[None]:
 
 def throughput(
     contenders: Sequence[Running], bodies: Path, plan: Plan, everyone: Sequence[Running], say: Say, path: str = PREDICT
-) -> dict[str, dict[int, Load]]:
-    """By contender and connections."""
+) -> dict[str, dict[int, Figures]]:
+    """By contender and connections; of one that fails in the middle, what it had shown before is left out too."""
     measured: dict[tuple[str, int], list[Load]] = {}
+    failed: set[str] = set()
     for number in range(plan.rounds):
         for connections in plan.connections:
             for one in contenders:
-                with alone(one, everyone):
-                    load = put_load(one.url, path, bodies, KEY, connections, plan.seconds)
+                if one.name in failed:
+                    continue
+                try:
+                    with alone(one, everyone):
+                        load = put_load(one.url, path, bodies, KEY, connections, plan.seconds)
+                except RuntimeError as error:
+                    failed.add(one.name)
+                    say(f"left out   {one.name:<22}{error}")
+                    continue
                 measured.setdefault((one.name, connections), []).append(load)
                 say(f"round {number + 1}  {one.name:<22}{connections:>4} connections {load.throughput:>9.0f} rps")
-    found: dict[str, dict[int, Load]] = {}
+    found: dict[str, dict[int, Figures]] = {}
     for (name, connections), loads in measured.items():
-        found.setdefault(name, {})[connections] = median_of(loads)
+        if name not in failed:
+            found.setdefault(name, {})[connections] = Figures.of(loads)
     return found
 
 
-def warmed(contenders: Sequence[Running], bodies: Path, say: Say) -> dict[str, float]:
-    """Ask each of them everything once, and then many times over, since of several workers each has a memory of its
-    own; seconds that the first round took."""
-    took = {}
-    for one in contenders:
-        with alone(one, contenders):
-            started = time.monotonic()
-            lines = bodies.read_text().splitlines()
+def warmed(contenders: Sequence[Running], bodies: Path, say: Say, path: str = PREDICT) -> dict[str, float]:
+    """Ask each of them everything once, two contenders at a time; seconds that it took, of those that answered it all.
+
+    Then many times over, since of several workers each has a memory of its own."""
+    lines = bodies.read_text().splitlines()
+
+    def ask_all(one: Running) -> float | None:
+        started = time.monotonic()
+        try:
             for line in lines:
-                status, _ = post(one.url, PREDICT, json.loads(line))
-                if status != 200:
-                    raise RuntimeError(f"{one.name} answered {status} to {line}")
-            took[one.name] = time.monotonic() - started
-            put_load(one.url, PREDICT, bodies, KEY, 16, max(3.0, took[one.name] / 2))
-            say(f"warmed up  {one.name:<22}{len(lines)} symbols in {took[one.name]:.0f} s")
+                post(one.url, path, json.loads(line))
+        except (OSError, ValueError) as error:  # of urllib, a status that is not 200 included
+            say(f"left out   {one.name:<22}{type(error).__name__}: {error}")
+            return None
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(WARMED_AT_ONCE) as pool:
+        answered = dict(zip((one.name for one in contenders), pool.map(ask_all, contenders), strict=True))
+    took = {name: seconds for name, seconds in answered.items() if seconds is not None}
+    for one in contenders:
+        if one.name in took:
+            with alone(one, contenders):
+                seconds = took[one.name] if one.workers > 1 else 2.0
+                put_load(one.url, path, bodies, KEY, 16, max(2.0, seconds))
+            say(f"warmed up  {one.name:<22}{len(lines)} requests in {took[one.name]:.0f} s")
     return took
 
 
@@ -100,6 +112,17 @@ def batch_seconds(one: Running, symbols: Sequence[str], size: int, repeats: int)
     return best
 
 
+def risk(one: Running, bodies: Path, plan: Plan, say: Say) -> tuple[float, dict[int, Figures]]:
+    """Median seconds of the first question about a series, which fits its volatility model; then all of them over
+    and over, of which the fits are known."""
+    first = []
+    for line in bodies.read_text().splitlines():
+        started = time.perf_counter()
+        post(one.url, RISK, json.loads(line))
+        first.append(time.perf_counter() - started)
+    return sorted(first)[len(first) // 2], throughput([one], bodies, plan, [one], say, RISK)[one.name]
+
+
 def calm_after_storm(one: Running, bodies: Path, seconds: float) -> tuple[float, float]:
     """p50 of a lone caller before 256 connections, and five seconds after they have gone."""
     before = put_load(one.url, PREDICT, bodies, KEY, 1, seconds).p50
@@ -108,21 +131,8 @@ def calm_after_storm(one: Running, bodies: Path, seconds: float) -> tuple[float,
     return before, put_load(one.url, PREDICT, bodies, KEY, 1, seconds).p50
 
 
-def memory_growth(one: Running, bodies: Path, minutes: float, say: Say) -> tuple[list[float], float]:
-    """PSS in MB about every ten seconds of load, and its slope in MB a minute over the last two thirds."""
-    times: list[float] = []
-    sizes: list[float] = []
-    started = time.monotonic()
-    while (now := time.monotonic() - started) < 60 * minutes:
-        put_load(one.url, PREDICT, bodies, KEY, (1, 16, 64)[len(sizes) % 3], 10)
-        times.append(now / 60)
-        sizes.append(one.pss())
-        say(f"minute {now / 60:4.1f}  {sizes[-1]:.0f} MB")
-    late = [(at, size) for at, size in zip(times, sizes, strict=True) if at >= minutes / 3]
-    return sizes, statistics.linear_regression(*zip(*late, strict=True)).slope
-
-
 def post(url: str, path: str, body: Mapping[str, Any]) -> tuple[int, Any]:
+    """Raises urllib.error.HTTPError for a status from 400 on."""
     headers = {"Content-Type": "application/json", "X-API-Key": KEY}
     request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,4 +1,5 @@
--- Requests from a file of bodies, in an order of each thread's own; at the end one line of JSON.
+-- Requests from a file of bodies, in an order of each thread's own; at the end one line of JSON. A line may have a path
+-- of its own in front of the body, and a tab between them; a path alone is asked with GET.
 local bodies, counter, threads = {}, 0, {}
 
 function setup(thread)
@@ -17,7 +18,14 @@ function init(args)
   wrk.headers["Content-Type"] = "application/json"
   if args[3] then wrk.headers["X-API-Key"] = args[3] end
   prepared = {}
-  for i, body in ipairs(bodies) do prepared[i] = wrk.format(nil, nil, nil, body) end
+  for i, line in ipairs(bodies) do
+    local path, body = line:match("^(/[^\t]*)\t?(.*)$")
+    if path and body == "" then
+      prepared[i] = wrk.format("GET", path)
+    else
+      prepared[i] = wrk.format(nil, path, nil, body or line)
+    end
+  end
 end
 
 function request()
