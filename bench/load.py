@@ -63,17 +63,18 @@ def load_generator() -> str:
     return "wrk" if shutil.which("wrk") else "locust"
 
 
-def put_load(url: str, path: str, bodies: Path, key: str, connections: int, seconds: float) -> Load:
+def put_load(url: str, path: str, bodies: Path, key: str, connections: int, seconds: float, seed: int = 11) -> Load:
     """POST the lines of ``bodies`` to ``path``, over and over, from so many connections at the same time. A line may
-    have a path of its own (wrk.lua). Raises RuntimeError where the load generator fails."""
+    have a path of its own (wrk.lua); another ``seed`` is another order. Raises RuntimeError where the load generator
+    fails."""
     if load_generator() == "wrk":
-        return _wrk(url, path, bodies, key, connections, seconds)
+        return _wrk(url, path, bodies, key, connections, seconds, seed)
     return _locust(url, path, bodies, key, connections, seconds)
 
 
-def _wrk(url: str, path: str, bodies: Path, key: str, connections: int, seconds: float) -> Load:
+def _wrk(url: str, path: str, bodies: Path, key: str, connections: int, seconds: float, seed: int) -> Load:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
-    command += ["-s", str(HERE / "wrk.lua"), url, "--", str(bodies), path, key]
+    command += ["-s", str(HERE / "wrk.lua"), url, "--", str(bodies), path, key, str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     line = next((line for line in done.stdout.splitlines() if line.startswith("RESULT ")), None)
     if line is None:

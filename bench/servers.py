@@ -74,12 +74,13 @@ class Running:
         self._wait_until_ready()
         self.seconds_to_ready = time.monotonic() - started
 
-    def pss(self) -> float:
-        """Proportional set size of all its processes, in MB."""
+    def pss(self, without: str = "") -> float:
+        """Proportional set size of all its processes, in MB; ``without`` those that have this in their command line."""
         total = 0
         for process in self._family():
             with suppress(psutil.Error):
-                total += process.memory_full_info().pss
+                if not without or without not in " ".join(process.cmdline()):
+                    total += process.memory_full_info().pss
         return total / 1e6
 
     def processor_seconds(self) -> dict[str, float]:

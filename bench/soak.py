@@ -19,6 +19,8 @@ from bench.workloads import Say, warmed
 CONNECTIONS = (1, 16, 64)
 TURN = 10.0
 """Seconds of each number of connections; then memory is looked at."""
+COMES_AND_GOES = "offload.py"
+"""The process for heavy work ends when it has been idle for a while, and takes what it had with it."""
 LATE_MINUTES = 20.0
 MOST_GROWTH = 1.0
 """MB a minute over the last LATE_MINUTES."""
@@ -26,10 +28,12 @@ MOST_GROWTH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """What was seen: ``pss_mb`` of all processes at ``minutes`` since the load began."""
+    """What was seen at ``minutes`` since the load began: ``pss_mb`` of all processes, and ``lasting_mb`` of those that
+    do not come and go, by which growth is judged."""
 
     minutes: tuple[float, ...]
     pss_mb: tuple[float, ...]
+    lasting_mb: tuple[float, ...]
     requests: int
     failed: int
 
@@ -38,7 +42,7 @@ class Soak:
         """The last twenty minutes; of a shorter one the last two thirds."""
         whole = self.minutes[-1]
         since = max(whole - LATE_MINUTES, whole / 3)
-        return [(at, size) for at, size in zip(self.minutes, self.pss_mb, strict=True) if at >= since]
+        return [(at, size) for at, size in zip(self.minutes, self.lasting_mb, strict=True) if at >= since]
 
     @property
     def slope(self) -> float:
@@ -78,15 +82,18 @@ def soaked(folder: Path, minutes: float, count: int, results: Path, say: Say) ->
 
 def watched(one: Running, asked: Path, minutes: float, say: Say) -> Soak:
     """Load in turns of few, some and many connections, until the time is over."""
-    times, sizes, requests, failed = [0.0], [one.pss()], 0, 0
-    started = time.monotonic()
+    times, sizes, lasting = [0.0], [one.pss()], [one.pss(COMES_AND_GOES)]
+    requests, failed, started = 0, 0, time.monotonic()
     while time.monotonic() - started < 60 * minutes:
-        load = put_load(one.url, PREDICT, asked, KEY, CONNECTIONS[len(sizes) % len(CONNECTIONS)], TURN)
+        turn = len(sizes)
+        load = put_load(one.url, PREDICT, asked, KEY, CONNECTIONS[turn % len(CONNECTIONS)], TURN, seed=turn)
         requests, failed = requests + load.requests, failed + load.failed
         times.append((time.monotonic() - started) / 60)
         sizes.append(one.pss())
-        say(f"minute {times[-1]:4.1f}  {sizes[-1]:.0f} MB, {load.throughput:.0f} a second, {load.failed} failed")
-    return Soak(tuple(times), tuple(sizes), requests, failed)
+        lasting.append(one.pss(COMES_AND_GOES))
+        shown = f"{sizes[-1]:.0f} MB, of which lasting {lasting[-1]:.1f}"
+        say(f"minute {times[-1]:4.1f}  {shown}; {load.throughput:.0f} a second, {load.failed} failed")
+    return Soak(tuple(times), tuple(sizes), tuple(lasting), requests, failed)
 
 
 def chart(seen: Soak, path: Path) -> None:
@@ -97,12 +104,13 @@ def chart(seen: Soak, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(8, 3.5), layout="constrained")
-    axis.plot(seen.minutes, seen.pss_mb, color="#1f5fbf", linewidth=1.5)
+    axis.plot(seen.minutes, seen.pss_mb, color="#aaaaaa", linewidth=1, label="all, that for heavy work included")
+    axis.plot(seen.minutes, seen.lasting_mb, color="#1f5fbf", linewidth=1.5, label="processes that stay")
     times, sizes = zip(*seen.late, strict=True)
     line: Sequence[float] = statistics.linear_regression(times, sizes)
     axis.plot(times, [line[0] * at + line[1] for at in times], color="#c03020", label=f"{seen.slope:+.2f} MB a minute")
-    axis.set(xlabel="minutes of mixed load", ylabel="PSS of all processes, MB", ylim=(0, 1.15 * max(seen.pss_mb)))
+    axis.set(xlabel="minutes of mixed load", ylabel="PSS, MB", ylim=(0, 1.15 * max(seen.pss_mb)))
     axis.grid(alpha=0.3)
-    axis.legend()
+    axis.legend(loc="lower right")
     figure.savefig(path)
     plt.close(figure)

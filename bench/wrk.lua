@@ -9,7 +9,7 @@ end
 
 function init(args)
   for line in io.lines(args[1]) do table.insert(bodies, line) end
-  math.randomseed(11 + number)
+  math.randomseed(tonumber(args[4] or 11) + number)
   for i = #bodies, 2, -1 do
     local j = math.random(i)
     bodies[i], bodies[j] = bodies[j], bodies[i]
