@@ -18,13 +18,14 @@ Closes = dict[str, tuple[Any, Any]]
 
 @dataclass
 class Tape:
-    """Price files in ``folder`` without the last ``hidden`` sessions; ``crash`` is what every later price is multiplied
+    """Price files in ``folder`` without the last ``hidden`` sessions; ``trend`` is what every later price is multiplied
     by, session by session."""
 
     folder: Path
     hidden: int = 60
-    crash: float = 1.0
+    trend: float = 1.0
     _closes: Closes = field(default_factory=dict)
+    _touched: float = 1.0
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -37,12 +38,19 @@ class Tape:
         self.hidden = max(0, self.hidden - sessions)
         self._write()
 
+    def touch(self) -> None:
+        """Let the newest prices be a little other ones, so that all must be forecast anew."""
+        self._touched *= 1.0001
+        self._write()
+
     def _write(self) -> None:
         """Every file anew; readers see the old one or the new one."""
         for symbol, (days, closes) in self._closes.items():
             later = np.maximum(0, np.arange(len(closes)) - (len(closes) - self._first_hidden - 1))
             shown = slice(None, len(closes) - self.hidden)
-            rows = zip(days[shown], (closes * self.crash**later)[shown], strict=True)
+            prices = (closes * self.trend**later)[shown]
+            prices[-1] *= self._touched
+            rows = zip(days[shown], prices, strict=True)
             draft = self.folder / f"{symbol}.draft"
             draft.write_text("\n".join(["date,close", *(f"{day},{close:.4f}" for day, close in rows)]) + "\n")
             draft.rename(self.folder / f"{symbol}.csv")

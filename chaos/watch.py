@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 
 from chaos.clients import Clients
+from chaos.market import SYMBOLS
 from chaos.prometheus import watching
 from chaos.sockets import address_of, opened
 from chaos.stack import Stack, stack
@@ -77,6 +79,15 @@ async def _refused(server: Server) -> None:
             await asyncio.sleep(2)
 
 
+async def _particular(server: Server) -> None:
+    """Forecasts that nobody has asked for before, so that there is always something to store."""
+    async with server.async_client() as client:
+        for number in count():
+            body = {"symbol": SYMBOLS[number % len(SYMBOLS)], "confidence_level": 0.5 + number % 49_000 / 100_000}
+            await client.post("/api/v1/predict", json=body)
+            await asyncio.sleep(0.5)
+
+
 async def _sessions_end(tape: Tape) -> None:
     while True:
         await asyncio.sleep(EVERY)
@@ -113,6 +124,7 @@ async def use(it: Stack, second: Server, tape: Tape, seconds: float) -> None:
         Clients(it.server, 6, 0.5).ask_until_refused(),
         Clients(second, 2, 1.0).ask_until_refused(),
         _mishaps(it, seconds),
+        _particular(it.server),
         _refused(it.server),
         _sessions_end(tape),
         _listen(it.server),
