@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
+from typing import Protocol
 
 from condition import health_checks, models_status
 from contracts import (
@@ -67,9 +68,16 @@ class Desks:
     offload: Offload
 
 
+class Shared(Protocol):
+    """What several parts use and none of them owns."""
+
+    async def close(self) -> None: ...
+
+
 class Forecaster:
     """Belongs to one event loop. ``probes`` are keyed by ``cache`` and ``database``; ``processes`` says which members
-    each runner process serves; ``latest`` is the price last paid, where a source says it."""
+    each runner process serves; ``latest`` is the price last paid, where a source says it; ``shared`` is let go of
+    last."""
 
     def __init__(
         self,
@@ -86,6 +94,7 @@ class Forecaster:
         layout: Layout = USUAL,
         latest: Callable[[str, Timeframe], float | None] = lambda symbol, timeframe: None,
         gathers: type[Gathering] = Gathering,
+        shared: Shared | None = None,
     ) -> None:
         self._keeper = Keeper(Serving.of(ports, runners, model_set, gathers), sets, try_forecast)
         self._history = history
@@ -95,6 +104,7 @@ class Forecaster:
         self._latest = latest
         self._processes = processes or {}
         self._layout = layout
+        self._shared = shared
         self._warming = WarmUp(lambda: self._serving)
         self._jobs: list[asyncio.Task[None]] = []
         self._desks: Desks | None = None
@@ -296,6 +306,8 @@ class Forecaster:
         finally:  # whatever happened to them, what was forecast is written
             if self._history is not None:
                 await self._history.close()
+            if self._shared is not None:
+                await self._shared.close()
 
     async def _close_parts(self) -> None:
         await self.broadcaster.close()

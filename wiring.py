@@ -63,6 +63,7 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
         layout=service.layout,
         latest=lambda symbol, timeframe: getattr(chain.latest(symbol, timeframe), "price", None),
         gathers=parts.gathering,
+        shared=shared,
     )
     forecaster.open(_desks(market, calendar, forecaster))
     return forecaster

@@ -20,7 +20,9 @@ async def server() -> AsyncIterator[LiveRedis]:
 
 
 @pytest.fixture
-async def caches(server: LiveRedis) -> AsyncIterator[list[RedisCache]]:
+async def caches(server: LiveRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[RedisCache]]:
+    """Two, with more patience than in service: what is tested is who fetches."""
+    monkeypatch.setattr("storage.redis_cache.PATIENCE", 5.0)
     made = [RedisCache(server.url) for _ in range(2)]
     yield made
     for cache in made:

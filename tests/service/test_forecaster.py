@@ -13,6 +13,7 @@ import forecaster as forecaster_module
 import warming
 from contracts import Floats32, Forecast, ForecastRequest
 from errors import RunnerUnavailable, UnknownSymbol
+from forecast_cache import ForecastCache, Lifetimes
 from forecaster import Forecaster
 from market.bundled import BundledSource
 from market.calendars import ExchangeCalendars
@@ -22,6 +23,9 @@ from runners.artefact import read_member
 from runners.coalesce import CoalescingRunner, Limits
 from runners.members import load_member
 from runners.model_set import load_model_set
+from storage.redis_cache import RedisCache
+from tests.storage.history.making import until
+from tests.storage.live_redis import live_redis
 
 CALENDAR = ExchangeCalendars()
 
@@ -83,6 +87,26 @@ async def test_each_request_gets_its_answer_or_its_error(forecaster: Forecaster)
     assert isinstance(answers[0], UnknownSymbol)
     assert isinstance(answers[1], Forecast)
     assert answers[1].symbol == "XOM"
+
+
+async def test_when_it_has_ended_nobody_is_connected_to_redis_any_more(model_set: Path, models: Models):
+    published, market = load_model_set(model_set), SourceChain([BundledSource()])
+    runners = {
+        spec.name: CoalescingRunner(spec, published.grid, models.call(spec.name), Limits(timeout=2.0))
+        for spec in published.members
+    }
+    with live_redis() as redis, redis.client() as looking:
+        shared = RedisCache(redis.url)
+        cache = ForecastCache(market, CALENDAR, Lifetimes(60.0, 300.0), shared=shared)
+        service = Forecaster(Ports(market, CALENDAR, runners), runners, published, cache, shared=shared)
+        await service.predict([ForecastRequest("AAPL")])
+        assert len(looking.client_list()) == 2
+        await service.close()
+
+        async def gone() -> bool:
+            return len(looking.client_list()) == 1
+
+        await until(gone)
 
 
 async def test_a_model_that_fails_is_left_out_and_named(forecaster: Forecaster, models: Models):

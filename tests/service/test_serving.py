@@ -152,10 +152,16 @@ async def test_nothing_is_loaded_while_a_model_is_away(forecaster: Forecaster) -
         await forecaster.reload()
 
 
-async def test_a_worker_follows_what_another_serves(forecaster: Forecaster, world: World) -> None:
+async def test_a_worker_follows_what_another_serves(
+    forecaster: Forecaster, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.FOLLOW_EVERY", 0.01)
+    followed = asyncio.Event()
+    forecaster.on_reloaded(lambda version: followed.set())
     forecaster.start()
     world.said = NEW
-    await asyncio.sleep(1.2)
+    async with asyncio.timeout(30):
+        await followed.wait()
     assert await version_of(forecaster) == NEW
 
 
