@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,11 +38,15 @@ class Sample:
 
 
 class Clients:
-    """``samples`` grows while they run. Times are of ``time.monotonic``."""
+    """``samples`` grows while they run. Times are of ``time.monotonic``. Each request goes to one of the addresses in
+    ``rotation``, which may change meanwhile and ends them when it is empty; to ``server`` where there is none."""
 
-    def __init__(self, server: Server, count: int, pause: float, seed: int = 1) -> None:
+    def __init__(
+        self, server: Server, count: int, pause: float, seed: int = 1, rotation: Sequence[str] | None = None
+    ) -> None:
         self.samples: list[Sample] = []
-        self._server, self._count, self._pause = server, count, pause
+        self._rotation = [server.url] if rotation is None else rotation
+        self._count, self._pause = count, pause
         self._chance = random.Random(seed)
         self._over = False
 
@@ -50,7 +54,6 @@ class Clients:
         """Every client stops at its first refused connection after ``stop_when_refused``, and tries again before."""
         connector = aiohttp.TCPConnector(limit=self._count)
         async with aiohttp.ClientSession(
-            self._server.url,
             headers={"X-API-Key": KEY},
             timeout=aiohttp.ClientTimeout(total=PATIENCE),
             connector=connector,
@@ -62,20 +65,20 @@ class Clients:
 
     async def _ask_on(self, client: aiohttp.ClientSession) -> None:
         await asyncio.sleep(self._chance.uniform(0, self._pause))
-        while True:
-            sample = await self._ask(client)
+        while rotation := tuple(self._rotation):
+            sample = await self._ask(client, self._chance.choice(rotation))
             if sample is None and self._over:
                 return
             if sample is not None:
                 self.samples.append(sample)
             await asyncio.sleep(self._chance.uniform(0.5, 1.5) * self._pause)
 
-    async def _ask(self, client: aiohttp.ClientSession) -> Sample | None:
+    async def _ask(self, client: aiohttp.ClientSession, url: str) -> Sample | None:
         """None where the connection was refused after the service was told to stop: nothing was accepted."""
         kind = self._chance.choices(list(MIX), list(MIX.values()))[0]
         began = time.monotonic()
         try:
-            async with self._request(client, kind) as answer:
+            async with self._request(client, f"{url}/api/v1", kind) as answer:
                 content = await answer.read()
         except aiohttp.ClientConnectorError as error:
             return None if self._over else self._failed(kind, began, error)
@@ -97,16 +100,16 @@ class Clients:
     def _failed(self, kind: str, began: float, error: Exception) -> Sample:
         return Sample(kind, began, time.monotonic() - began, 0.0, 0, type(error).__name__, False, (), ())
 
-    def _request(self, client: aiohttp.ClientSession, kind: str) -> Any:
+    def _request(self, client: aiohttp.ClientSession, address: str, kind: str) -> Any:
         if kind == "predict":
-            return client.post("/api/v1/predict", json=self._question())
+            return client.post(f"{address}/predict", json=self._question())
         if kind == "batch":
             body = {"requests": [self._question() for _ in range(5)]}
-            return client.post("/api/v1/predict/batch", json=body)
+            return client.post(f"{address}/predict/batch", json=body)
         symbol = self._chance.choice(SYMBOLS)
         if kind == "history":
-            return client.get(f"/api/v1/predict/{symbol}/history", params={"limit": "5"})
-        return client.post("/api/v1/risk", json={"symbol": symbol, "period_days": 250})
+            return client.get(f"{address}/predict/{symbol}/history", params={"limit": "5"})
+        return client.post(f"{address}/risk", json={"symbol": symbol, "period_days": 250})
 
     def _question(self) -> dict[str, Any]:
         return {"symbol": self._chance.choice(SYMBOLS), "horizon": self._chance.randint(1, 90)}

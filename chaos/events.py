@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from chaos.stack import RUNNERS, Stack
 
@@ -16,7 +17,7 @@ class Event:
 
     at: float
     name: str
-    do: Callable[[Stack], object]
+    do: Callable[[Any], object]
     missing: str = ""
 
 

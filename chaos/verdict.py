@@ -16,7 +16,7 @@ EXPECTED = {200, 503}
 
 @dataclass(frozen=True)
 class Observed:
-    """``times``: when each event of the plan happened. ``stored``: ids in the database at the end; ``in_journal``:
+    """``times``: when each event of ``plan`` happened. ``stored``: ids in the database at the end; ``in_journal``:
     those that the service's next start will write into it."""
 
     times: Sequence[float]
@@ -24,11 +24,12 @@ class Observed:
     stored: set[str]
     in_journal: set[str]
     exit_status: int | None
+    plan: Sequence[Event] = PLAN
 
     def phases(self) -> Iterator[tuple[Event, float, list[Sample]]]:
         """Each event, seconds since the first, and the requests that began between it and the next."""
         ends = [*self.times[1:], float("inf")]
-        for event, begin, end in zip(PLAN, self.times, ends, strict=True):
+        for event, begin, end in zip(self.plan, self.times, ends, strict=True):
             yield event, begin - self.times[0], [it for it in self.samples if begin <= it.began < end]
 
     @property
