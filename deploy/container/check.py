@@ -1,8 +1,8 @@
 """Does by hand what an image's build does, and uses the result: `make bentocheck`, after `make bento`.
 
 Copies the container context into an empty folder, installs its lock into a new virtual environment there, slims that,
-starts the service with nothing else on its path, calls it, and stops it. Prints sizes and seconds. Takes minutes and
-a gigabyte of disk, which it gives back.
+starts the service with nothing else on its path, calls it, sees that its traces arrive, and stops it. Prints sizes and
+seconds. Takes minutes and a gigabyte of disk, which it gives back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 LARGEST = 900e6
 """Bytes of Python packages."""
@@ -57,7 +61,11 @@ def main() -> None:
         bento, venv, state = Path(scratch, "bento"), Path(scratch, "venv"), Path(scratch, "state")
         shutil.copytree(context, bento, ignore=shutil.ignore_patterns("apis", "env", "Dockerfile", ".dockerignore"))
         packages = install(bento, venv)
-        serve_and_call(bento, venv, state)
+        with receiver() as traces:
+            serve_and_call(bento, venv, state, f"http://127.0.0.1:{traces.server_port}")
+        say(f"  {traces.received:,} bytes of traces")
+        if not traces.received:
+            sys.exit("it sent no traces")
         if packages > LARGEST:
             sys.exit(f"too large: {packages / 1e6:,.0f} MB of packages, at most {LARGEST / 1e6:,.0f}")
 
@@ -81,7 +89,7 @@ def install(bento: Path, venv: Path) -> int:
     return size
 
 
-def serve_and_call(bento: Path, venv: Path, state: Path) -> None:
+def serve_and_call(bento: Path, venv: Path, state: Path, traces: str) -> None:
     """Start what the image starts, have every call answered with 200, and see it end with status 0."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -94,6 +102,9 @@ def serve_and_call(bento: Path, venv: Path, state: Path) -> None:
         "BENTOML_DO_NOT_TRACK": "True",
         "ML_SERVICE_API_KEY": KEY,
         "DATA_PROVIDERS": "bundled",
+        "TRACES": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": traces,
+        "NO_PROXY": "127.0.0.1",
         "PORT": str(port),
     }
     started = time.monotonic()
@@ -112,6 +123,33 @@ def serve_and_call(bento: Path, venv: Path, state: Path) -> None:
         code = server.wait(40)
     if code:
         sys.exit(f"it ended with status {code}")
+
+
+class Receiver(HTTPServer):
+    """Takes what is sent to it, and counts the bytes."""
+
+    received = 0
+
+
+class _Take(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        self.server.received += len(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the screen."""
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """One for traces, until the end of the block."""
+    with Receiver(("127.0.0.1", 0), _Take) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 def call(port: int, method: str, path: str, body: object) -> tuple[int, int]:

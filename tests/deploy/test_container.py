@@ -88,9 +88,8 @@ def test_the_lock_holds_the_pinned_packages_each_with_hashes():
         r"^([a-z0-9][\w.-]*==[^\s;]+)(?: ; ([^\\\n]*\S))?((?: *\\\n +--hash=sha256:[0-9a-f]{64})+)$", lock, re.M
     )
     locked = {(pin, condition) for pin, condition, _ in entries}
-    pinned = set(
-        re.findall(r"^([a-z0-9][\w.-]*==[^\s;]+)(?: ; (.*\S))?$", (REQUIREMENTS / "serving.txt").read_text(), re.M)
-    )
+    lists = "\n".join((REQUIREMENTS / name).read_text() for name in ("serving.txt", "tracing.txt"))
+    pinned = set(re.findall(r"^([a-z0-9][\w.-]*==[^\s;]+)(?: ; (.*\S))?$", lists, re.M))
     assert locked == pinned
     assert len(locked) == lock.count("==") - lock.count("sys_platform ==") - lock.count("python_full_version ==")
 
