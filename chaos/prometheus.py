@@ -15,13 +15,12 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.deploy.promql import seconds
 from tests.e2e.server import KEY, ROOT, Server, free_port
 
 RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
-_UNITS = (3_600_000, 60_000, 1000, 1)
-LONGEST_SHORTENED = 3_600_000
-"""Milliseconds. Ranges of days reach further back than any run, so they need not be shortened."""
+LONGEST_SHORTENED = 3600.0
+"""Seconds. Ranges of days reach further back than any run, so they need not be shortened."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +52,8 @@ def shortened(rules: str, times: float) -> str:
 
 
 def _shorter(duration: str, times: float) -> str:
-    found = _DURATION.fullmatch(duration)
-    if found is None:  # days
-        return duration
-    return f"{round(milliseconds(duration) / times)}ms"
-
-
-def milliseconds(duration: str) -> int:
-    """Of hours, minutes, seconds and milliseconds."""
-    found = _DURATION.fullmatch(duration)
-    assert found is not None, duration
-    return sum(int(number or 0) * unit for number, unit in zip(found.groups(), _UNITS, strict=True))
+    length = seconds(duration)
+    return duration if length > LONGEST_SHORTENED else f"{round(1000 * length / times)}ms"
 
 
 @contextmanager
