@@ -54,21 +54,21 @@ RISK_RESPONSE: Final[dict[str, Any]] = {
     },
     "value_at_risk": [
         {
-            "method": "gjr_filtered",
-            "definition": "past returns in units of their GJR-GARCH volatility, the last 1,000, "
-            "rescaled to today's; parameters fitted every 250 returns on the 2,500 "
-            "before; several periods: 10,000 simulated paths, compounded",
+            "method": "forecast",
+            "definition": "quantiles of the forecast that /predict gives for this horizon; expected shortfall is "
+            "their mean, with a tail that thins out exponentially beyond the lowest of them, 0.005",
             "confidence_level": 0.99,
             "horizon": 1,
-            "value_at_risk": 0.06542,
-            "expected_shortfall": 0.08002,
+            "value_at_risk": 0.07532,
+            "expected_shortfall": 0.1028,
             "backtest": {
                 "verdict": "Passes: 1 exceedance in 250 days where 2.5 were expected (Kupiec p = 0.28); "
                 "they do not cluster (Christoffersen p = 0.93).",
                 "passes": True,
                 "days": 250,
-                "window": 1000,
-                "scope": "each estimate is made from returns before its day",
+                "window": 314,
+                "scope": "measured out of sample from 2021-12-31 on: each forecast is made from prices before its day, "
+                "by models fitted and calibrated on prices up to 2018-12-31",
                 "first": "2021-12-31",
                 "last": "2022-12-28",
                 "exceedances": 1,

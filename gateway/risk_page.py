@@ -49,11 +49,17 @@ def page_of(shown: Pictured, charts: Sequence[str], body: dict[str, Any]) -> byt
         "</div><h2>Value at risk over one day, and how it held</h2>",
         _table(shown),
         "<h2>How each is estimated</h2>",
-        _list({entry["method"]: entry["definition"] for entry in body["value_at_risk"]}),
+        _list({entry["method"]: _how(entry) for entry in body["value_at_risk"]}),
         *(["<h2>What could not be computed</h2>", _list(body["unavailable"])] if body["unavailable"] else []),
         "</main></body></html>",
     ]
     return "\n".join(parts).encode()
+
+
+def _how(entry: dict[str, Any]) -> str:
+    """How it is estimated, and what its backtest rests on, or why there is none."""
+    tested = entry["backtest"]
+    return f"{entry['definition']}. Backtest: {tested['scope'] if tested else entry['unavailable']['backtest']}."
 
 
 def _figures(shown: Pictured) -> str:

@@ -274,7 +274,16 @@ async def test_the_report_as_html_shows_everything_and_loads_nothing(market: Mem
     assert text.count("<svg") == 4
     for outside in ("<script", "src=", "http-equiv", "@import", "url(http", 'href="http'):
         assert outside not in text
-    for shown in ("Drawdown", "Volatility", "VaR 95 %", "ES 99 %", "Exceedances", "a year (%)", "gjr filtered"):
+    for shown in (
+        "Drawdown",
+        "Volatility",
+        "VaR 95 %",
+        "ES 99 %",
+        "Exceedances",
+        "a year (%)",
+        "filtered historical",
+        "Backtest: measured out of sample from",
+    ):
         assert shown in text
 
 
