@@ -200,9 +200,9 @@ class Forecaster:
     def _noted(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Count what was computed, and keep it in the history."""
         now = datetime.now(UTC)
+        if self._metrics is not None:
+            self._metrics.count(outcomes)
         for outcome in outcomes:
-            if self._metrics is not None:
-                self._metrics.count(outcome)
             if self._history is not None and isinstance(outcome, Forecast):
                 self._history.record(outcome, now)
         return outcomes

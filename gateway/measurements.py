@@ -96,12 +96,25 @@ class ForecastMetrics:
             "deepfinance_ready", "1 while every gateway worker takes requests", multiprocess_mode="livemin"
         )
         self._version = ""
+        self._known: dict[tuple[str, str, bool], Sequence[Any]] = {}
 
-    def count(self, outcome: Forecast | DeepFinanceError) -> None:
-        """A forecast was computed, or could not be. Codes are those of our errors, so there are few."""
-        self._forecasts.labels(_result_of(outcome)).inc()
-        if isinstance(outcome, Forecast):
-            self._data.labels(outcome.data.provider, "stale" if outcome.data.stale else "fresh").inc()
+    def count(self, outcomes: Sequence[Forecast | DeepFinanceError]) -> None:
+        """Forecasts were computed, or could not be. Codes are those of our errors, so there are few."""
+        counted: dict[tuple[str, str, bool], int] = {}
+        for outcome in outcomes:
+            key = _labels_of(outcome)
+            counted[key] = counted.get(key, 0) + 1
+        for key, number in counted.items():
+            for counter in self._counters(key):
+                counter.inc(number)
+
+    def _counters(self, key: tuple[str, str, bool]) -> Sequence[Any]:
+        """What counts such outcomes, looked up once."""
+        if (counters := self._known.get(key)) is None:
+            result, provider, stale = key
+            of_data = [self._data.labels(provider, "stale" if stale else "fresh")] if provider else []
+            counters = self._known[key] = [self._forecasts.labels(result), *of_data]
+        return counters
 
     def serves(self, version: str) -> None:
         """The model set of that version is in use from now on."""
@@ -114,7 +127,8 @@ class ForecastMetrics:
         self._ready.set(is_ready)
 
 
-def _result_of(outcome: Forecast | DeepFinanceError) -> str:
+def _labels_of(outcome: Forecast | DeepFinanceError) -> tuple[str, str, bool]:
+    """Result, source of the bars and whether they were stale; no source where there is no forecast."""
     if isinstance(outcome, DeepFinanceError):
-        return outcome.code
-    return "degraded" if outcome.degraded else "ok"
+        return outcome.code, "", False
+    return "degraded" if outcome.degraded else "ok", outcome.data.provider, outcome.data.stale
