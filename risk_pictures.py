@@ -20,6 +20,19 @@ DRAWN_FIRST = ("gjr_filtered", "filtered_historical", "historical", "gaussian")
 MARKED = "historical"
 PERCENT = ("total_return", "annual_return", "annual_volatility", "ewma_volatility", "garch_volatility",
            "downside_deviation", "max_drawdown", "alpha", "tracking_error")  # fmt: skip
+NAMES = {
+    "ewma_volatility": "EWMA volatility",
+    "garch_volatility": "GARCH volatility",
+    "sharpe": "Sharpe ratio",
+    "sortino": "Sortino ratio",
+    "calmar": "Calmar ratio",
+    "kurtosis": "excess kurtosis",
+    "gaussian": "Gaussian",
+    "gaussian_ewma": "Gaussian, EWMA",
+    "cornish_fisher": "Cornish-Fisher",
+    "filtered_historical": "filtered historical",
+    "gjr_filtered": "GJR-filtered",
+}
 HEAD = ("method", "level", "VaR", "ES", "days", "beyond", "expected", "Kupiec p", "indep. p", "Basel", "verdict")
 
 
@@ -28,7 +41,7 @@ def pictured(body: dict[str, Any], series: Series, days: Sequence[date]) -> Pict
     ends = np.asarray(days[len(days) - series.period :], "datetime64[D]")
     year = body["periods_per_year"]
     return Pictured(
-        title=f"{body['symbol']}: risk over {series.period} trading days",
+        title=f"{body['symbol']}: risk over {series.period:,} trading days",
         lines=_lines(body),
         days=ends,
         returns=series.returns,
@@ -81,7 +94,9 @@ def _tested(body: dict[str, Any], series: Series) -> Tested | None:
             if entry["method"] == name and entry["backtest"] is not None:
                 level = entry["confidence_level"]
                 path, places = stated(methods[name], level, series)
-                return Tested(name, level, _in_period(places, series), path.losses, entry["backtest"]["verdict"])
+                return Tested(
+                    in_words(name), level, _in_period(places, series), path.losses, entry["backtest"]["verdict"]
+                )
     return None
 
 
@@ -91,7 +106,12 @@ def _in_period(places: Ints, series: Series) -> Ints:
 
 def _figures(body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     """Every measure, in words and as it is usually written."""
-    return tuple((name.replace("_", " "), _written(name, value)) for name, value in body["measures"].items())
+    return tuple((in_words(name), _written(name, value)) for name, value in body["measures"].items())
+
+
+def in_words(name: str) -> str:
+    """A name of the API as one writes it."""
+    return NAMES.get(name) or name.replace("_", " ")
 
 
 def _written(name: str, value: float | None) -> str:
@@ -103,7 +123,7 @@ def _written(name: str, value: float | None) -> str:
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     tested = entry["backtest"]
     said = (
-        entry["method"].replace("_", " "),
+        in_words(entry["method"]),
         f"{100 * entry['confidence_level']:g} %",
         *(
             "–" if entry[name] is None else f"{100 * entry[name]:.2f} %"

@@ -39,6 +39,10 @@ STYLE = {
 }
 
 
+LONGEST_GAP = np.timedelta64(14, "D")
+"""Exchanges have been closed for ten days, not for longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """One-period losses, positive fractions, at one level."""
@@ -50,7 +54,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """``losses`` (m,) said by a method before the returns on the days at ``places`` (m,)."""
+    """``losses`` (m,) said by a ``method``, as it is written, before the returns on the days at ``places`` (m,)."""
 
     method: str
     confidence_level: float
@@ -86,10 +90,10 @@ def draw_charts(shown: Pictured) -> list[str]:
     drawn = []
     with rc_context(STYLE):
         for chart in CHARTS:
-            figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+            figure = Figure(figsize=(6.2, 2.9), layout="constrained")
             chart(figure.add_subplot(), shown)
             drawn.append(_svg(figure))
-    return drawn
+    return ids_of_their_own(drawn)
 
 
 def draw_page(shown: Pictured, kind: Literal["pdf", "png"]) -> bytes:
@@ -99,7 +103,7 @@ def draw_page(shown: Pictured, kind: Literal["pdf", "png"]) -> bytes:
 
     with rc_context(STYLE | {"font.size": 7.5, "axes.titlesize": 8.5, "legend.fontsize": 6.5}):
         figure = Figure(figsize=(8.27, 11.69))
-        for part, box in zip((_heading, _figures, *CHARTS, _table), BOXES, strict=True):
+        for part, box in zip((_heading, _figures, *CHARTS, _table), _boxes(len(shown.table)), strict=True):
             part(figure.add_axes(box), shown)
         out = io.BytesIO()
         metadata = {"CreationDate": None} if kind == "pdf" else None
@@ -108,27 +112,23 @@ def draw_page(shown: Pictured, kind: Literal["pdf", "png"]) -> bytes:
 
 
 def _drawdown(axes: Any, shown: Pictured) -> None:
-    axes.fill_between(shown.days, 100 * shown.drawdowns, 0, color=PALE, linewidth=0)
-    axes.plot(shown.days, 100 * shown.drawdowns, color=BLUE, linewidth=0.9)
+    days, percent = broken(shown.days, 100 * shown.drawdowns)
+    axes.fill_between(days, percent, 0, color=PALE, linewidth=0)
+    axes.plot(days, percent, color=BLUE, linewidth=0.9)
     lowest = int(np.argmin(shown.drawdowns))
     axes.plot(shown.days[lowest], 100 * shown.drawdowns[lowest], "o", color=RED, markersize=3.5)
-    axes.annotate(
-        f"{100 * shown.drawdowns[lowest]:.1f} % on {shown.days[lowest]}",
-        (shown.days[lowest], 100 * shown.drawdowns[lowest]),
-        xytext=(6, 4) if lowest < len(shown.days) / 2 else (-6, 4),
-        textcoords="offset points",
-        ha="left" if lowest < len(shown.days) / 2 else "right",
-        color=RED,
-    )
+    # Beside the title, where it covers no line.
+    said = f"lowest: {100 * shown.drawdowns[lowest]:.1f} % on {shown.days[lowest]}"
+    axes.set_title(said, loc="right", color=RED, weight="normal", fontsize="medium")
     axes.set(title="Drawdown", ylabel="below the highest value (%)")
     _dates(axes)
 
 
 def _volatility(axes: Any, shown: Pictured) -> None:
-    if np.isfinite(shown.volatility).any():
+    if np.isfinite(shown.volatility).sum() > 1:
         label = f"{shown.volatility_window} days, rolling"
-        axes.plot(shown.days, 100 * shown.volatility, color=BLUE, linewidth=1.1, label=label)
-    axes.plot(shown.days, 100 * shown.ewma, color=ORANGE, linewidth=0.8, label="EWMA, decay 0.94")
+        axes.plot(*broken(shown.days, 100 * shown.volatility), color=BLUE, linewidth=1.1, label=label)
+    axes.plot(*broken(shown.days, 100 * shown.ewma), color=ORANGE, linewidth=0.8, label="EWMA, decay 0.94")
     axes.set(title="Volatility", ylabel="a year (%)")
     axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
     axes.legend(loc="upper left", ncols=2)
@@ -147,7 +147,7 @@ def _distribution(axes: Any, shown: Pictured) -> None:
         var, shortfall = -100 * mark.value_at_risk, -100 * mark.expected_shortfall
         axes.axvline(var, color=color, linewidth=1.2, label=f"VaR {level}: {-var:.2f} %")
         axes.axvline(shortfall, color=color, linewidth=1.2, linestyle=":", label=f"ES {level}: {-shortfall:.2f} %")
-    axes.set(title="Returns of one day, VaR and ES (historical)", xlabel="return of a day (%)", ylabel="days")
+    axes.set(title="Returns of one day, VaR and ES (historical)", xlabel="return of a day (%)", ylabel="number of days")
     if shown.marks:
         axes.legend(loc="upper right")
 
@@ -165,13 +165,8 @@ def _exceedances(axes: Any, shown: Pictured) -> None:
     beyond = percent < -100 * tested.losses
     level = f"{100 * tested.confidence_level:g} %"
     axes.vlines(days, 0, percent, color="#aab7c4", linewidth=0.5 if len(days) > 600 else 0.9)
-    axes.plot(
-        days,
-        -100 * tested.losses,
-        color=BLUE,
-        linewidth=0.9,
-        label=f"VaR of the day, {tested.method.replace('_', ' ')}",
-    )
+    label = f"VaR of the day, {tested.method}"
+    axes.plot(*broken(days, -100 * tested.losses), color=BLUE, linewidth=0.9, label=label)
     axes.plot(days[beyond], percent[beyond], "o", color=RED, markersize=2.8, label=f"{int(beyond.sum())} exceedances")
     axes.set(title=f"Exceedances of the VaR at {level}", ylabel="return of a day (%)")
     bottom, top = axes.get_ylim()
@@ -183,17 +178,23 @@ def _exceedances(axes: Any, shown: Pictured) -> None:
 CHARTS: tuple[Callable[[Any, Pictured], None], ...] = (_drawdown, _volatility, _distribution, _exceedances)
 
 
-FULL_TABLE = 15  # rows that fit at full size: seven methods at two levels, and the heading
-BOXES = (
-    (0.08, 0.915, 0.88, 0.055),
-    (0.08, 0.825, 0.88, 0.080),
-    (0.08, 0.665, 0.88, 0.125),
-    (0.08, 0.495, 0.88, 0.125),
-    (0.08, 0.315, 0.39, 0.135),
-    (0.57, 0.315, 0.39, 0.135),
-    (0.08, 0.025, 0.88, 0.235),
-)
-"""Left, bottom, width and height of the parts of the page, heading first and table last."""
+LEFT, WIDTH, BOTTOM = 0.08, 0.88, 0.025
+TOP_OF_CHARTS, BETWEEN_CHARTS, ABOVE_TABLE = 0.79, 0.045, 0.055
+"""The last two hold the axis labels of what is above them and the title of what is below."""
+ROW, TALLEST_TABLE = 0.0157, 0.35
+"""A row of a table at full size; what is taller than the second is set smaller."""
+
+
+def _boxes(rows: int) -> list[tuple[float, float, float, float]]:
+    """Left, bottom, width and height of the parts of the page, heading first and table, of so many ``rows``, last. The
+    charts share what the table leaves."""
+    table = min(ROW * rows, TALLEST_TABLE)
+    lowest = BOTTOM + table + ABOVE_TABLE
+    height = (TOP_OF_CHARTS - lowest - 2 * BETWEEN_CHARTS) / 3
+    step, half = height + BETWEEN_CHARTS, (WIDTH - 0.10) / 2
+    charts = [(LEFT, lowest + at * step, WIDTH, height) for at in (2, 1)]
+    charts += [(left, lowest, half, height) for left in (LEFT, LEFT + half + 0.10)]
+    return [(LEFT, 0.915, WIDTH, 0.055), (LEFT, 0.825, WIDTH, 0.08), *charts, (LEFT, BOTTOM, WIDTH, table)]
 
 
 def _dates(axes: Any) -> None:
@@ -225,11 +226,10 @@ def _table(axes: Any, shown: Pictured) -> None:
     axes.set_axis_off()
     axes.set_title("Value at risk over one day, and how it held")
     head, *rows = shown.table
-    height = min(1.0, len(shown.table) / FULL_TABLE)
-    box = (0.0, 1.0 - height, 1.0, height)
-    made = axes.table(rows, colLabels=head, bbox=box, cellLoc="right", edges="horizontal")
+    box = (0.0, 0.0, 1.0, 1.0)
+    made = axes.table(rows, colLabels=head, bbox=box, cellLoc="right", colLoc="right", edges="horizontal")
     made.auto_set_font_size(False)
-    made.set_fontsize(6.5 * min(1.0, FULL_TABLE / len(shown.table)))
+    made.set_fontsize(6.5 * min(1.0, TALLEST_TABLE / (ROW * len(shown.table))))
     for (row, column), cell in made.get_celld().items():
         cell.set_edgecolor("#e1e6eb")
         if column == 0:
@@ -238,6 +238,13 @@ def _table(axes: Any, shown: Pictured) -> None:
             cell.set_text_props(weight="bold", color=GREY)
         elif rows[row - 1][column] == "fails":
             cell.set_text_props(color=RED, weight="bold")
+
+
+def broken(days: Times, values: Floats) -> tuple[Times, Floats]:
+    """The (n,) days and values, with a NaN in every gap longer than LONGEST_GAP: no line is drawn over what is not
+    known."""
+    after = np.flatnonzero(np.diff(days) > LONGEST_GAP) + 1
+    return np.insert(days, after, days[after] - np.timedelta64(1, "D")), np.insert(values, after, np.nan)
 
 
 def _svg(figure: Any) -> str:
@@ -249,4 +256,4 @@ def _svg(figure: Any) -> str:
 
 def ids_of_their_own(svgs: Sequence[str]) -> list[str]:
     """The same elements with ids that do not meet when they stand on one page."""
-    return [re.sub(r'(id="|#)(?=[A-Za-z])', rf"\1c{i}-", svg) for i, svg in enumerate(svgs)]
+    return [re.sub(r'(\bid="|href="#|url\(#)', rf"\1c{i}-", svg) for i, svg in enumerate(svgs)]
