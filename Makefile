@@ -17,7 +17,7 @@ export BENTOML_DO_NOT_TRACK := True
 # set on some machines, it makes every start compile every package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve test lint format train rollback evaluate bench bento bentocheck
+.PHONY: help serve test lint format train rollback evaluate bulk bench bento bentocheck
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -45,6 +45,9 @@ rollback: $(DEV)/.ready ## Serve the previous model set again from the next star
 
 evaluate: $(DEV)/.ready ## Evaluate the published model set; ARGS="--data-dir D --start A --end B ..."
 	@$(DEV)/bin/python -m training.evaluate $(ARGS)
+
+bulk: $(DEV)/.ready ## Forecast a file of symbols without a server; ARGS="--symbols FILE.csv --out FILE.parquet ..."
+	@$(DEV)/bin/python -m training.bulk $(ARGS)
 
 bench: $(BENCH)/.ready ## Benchmark against reference peers, about ten minutes; ARGS=--quick for two
 	@$(BENCH)/bin/python -m bench.run $(ARGS)

@@ -241,9 +241,10 @@ def _password(address: str) -> str | None:
         return None
 
 
-def load_settings() -> Settings:
-    """The settings of this process; raises ConfigurationError with a line for everything that is wrong."""
-    section = _configuration(SECTION)
+def load_settings(*, serves: bool = True) -> Settings:
+    """The settings of this process; raises ConfigurationError with a line for everything that is wrong. A command that
+    serves nobody needs no key."""
+    section = _configuration(SECTION) | ({} if serves else {"auth": "off"})
     service_options("DeepFinance")
     if misplaced := sorted(set(section) & set(SECRETS)):
         raise ConfigurationError(

@@ -78,7 +78,7 @@ class RayEngine:
     def run(
         self, make: Make[Item, Result], items: Iterable[tuple[str, Item]], done: Done[Result] = nobody
     ) -> dict[str, Result]:
-        begin = partial(self._attempt.remote, [self._ray.put(pickle.dumps(make))], versions())
+        begin = partial(self._attempt.remote, [self._ray.put(make)], versions())
         waiting, under_way = iter(items), dict[Any, str]()
         names: list[str] = []
         outcomes: dict[str, Any] = {}
@@ -120,7 +120,8 @@ def versions() -> dict[str, str]:
 
 
 def _attempt_there(make: list[Any], wanted: Mapping[str, str], item: bytes) -> object:
-    """Runs in a process of a node. What comes pickled is opened here and not by Ray, which tells less when it fails."""
+    """Runs in a process of a node. The item is opened here and not by Ray, whose tasks wait
+    for ever where that fails."""
     work = _work_of(make[0], wanted)
     return attempt(lambda packed: work(pickle.loads(packed)), item)
 
@@ -144,7 +145,7 @@ def _make_there(reference: Any, wanted: Mapping[str, str]) -> Any:
     if other := sorted(name for name in {*ours, *wanted} if ours.get(name) != wanted.get(name)):
         said = (f"{name} {ours.get(name, 'missing')}, here {wanted.get(name, 'missing')}" for name in other)
         raise ConfigurationError(f"a node of the cluster has other packages: {'; '.join(said)}")
-    return pickle.loads(ray.get(reference))()
+    return ray.get(reference)()
 
 
 def _connected() -> ModuleType:

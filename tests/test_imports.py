@@ -167,6 +167,18 @@ def test_what_a_part_must_not_touch_is_not_imported(part: str, file: Path):
     assert not wrong, f"{file.relative_to(ROOT)} imports {sorted(wrong)}"
 
 
+def test_ray_is_imported_by_its_engine_alone():
+    importers = {
+        file for _, file in MODULES if {"ray"} & {name.split(".")[0] for name in imported(ast.parse(file.read_text()))}
+    }
+    assert importers == {ROOT / "engine" / "on_ray.py"}
+
+
+def test_nothing_that_serves_knows_an_engine():
+    knowing = {part for part, allowed in ALLOWED.items() if any(name.split(".")[0] == "engine" for name in allowed)}
+    assert knowing == {"training"}
+
+
 @pytest.mark.parametrize(
     "file", [file for part, file in MODULES if part in PURE | {"pipeline", "answer"}], ids=lambda it: it.name
 )

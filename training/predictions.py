@@ -21,25 +21,40 @@ Predict = Callable[[FeatureMatrix], dict[str, Floats]]
 
 def predictor(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> Predict:
     """Load every member of a set once and answer with all of them."""
-    members = [load_member(spec, grid, folder / spec.file) for spec in specs]
+    return _predict_with(_loaded(specs, grid, folder))
 
+
+def packed_predictor(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> Callable[[], Predict]:
+    """The same for another process or machine: holds the files of the members, and loads them where it is called."""
+    return partial(_unpacked_predictor, packed_members(specs, grid, folder))
+
+
+def packed_members(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> Callable[[], list[Member]]:
+    """The members alone, in the same way."""
+    return partial(_unpacked, specs, grid, {spec.file: (folder / spec.file).read_bytes() for spec in specs})
+
+
+def _loaded(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> list[Member]:
+    return [load_member(spec, grid, folder / spec.file) for spec in specs]
+
+
+def _unpacked(specs: Sequence[MemberSpec], grid: Grid, files: Mapping[str, bytes]) -> list[Member]:
+    with TemporaryDirectory(prefix="deepfinance-") as folder:
+        for name, content in files.items():
+            Path(folder, name).write_bytes(content)
+        return _loaded(specs, grid, Path(folder))
+
+
+def _unpacked_predictor(members: Callable[[], list[Member]]) -> Predict:
+    return _predict_with(members())
+
+
+def _predict_with(members: Sequence[Member]) -> Predict:
     def predict(matrix: FeatureMatrix) -> dict[str, Floats]:
         has_ranges = matrix.ranges is not None
         return {member.spec.name: _in_chunks(member, matrix) for member in members if member.spec.fits(has_ranges)}
 
     return predict
-
-
-def packed_predictor(specs: Sequence[MemberSpec], grid: Grid, folder: Path) -> Callable[[], Predict]:
-    """The same for another process or machine: holds the files of the members, and loads them where it is called."""
-    return partial(_unpacked, specs, grid, {spec.file: (folder / spec.file).read_bytes() for spec in specs})
-
-
-def _unpacked(specs: Sequence[MemberSpec], grid: Grid, files: Mapping[str, bytes]) -> Predict:
-    with TemporaryDirectory(prefix="deepfinance-") as folder:
-        for name, content in files.items():
-            Path(folder, name).write_bytes(content)
-        return predictor(specs, grid, Path(folder))
 
 
 def _in_chunks(member: Member, matrix: FeatureMatrix) -> Floats:

@@ -1,0 +1,86 @@
+"""Tasks for the engines, in a module that other processes can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from contracts import Floats
+from engine.base import Shared
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """Doubles numbers; fails on 13."""
+
+    def __call__(self) -> Callable[[int], int]:
+        return self.double
+
+    def double(self, number: int) -> int:
+        if number == 13:
+            raise ValueError("thirteen is not doubled")
+        return 2 * number
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """The process of a task that is in ``fatal`` is killed, as often as that says; every beginning leaves a file."""
+
+    folder: Path
+    fatal: dict[str, int]
+
+    def __call__(self) -> Callable[[str], str]:
+        return self.survive
+
+    def survive(self, name: str) -> str:
+        begun = len(list(self.folder.glob(f"{name}-*")))
+        (self.folder / f"{name}-{begun}").write_text(str(os.getpid()))
+        if begun < self.fatal.get(name, 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return name.upper()
+
+
+@dataclass(frozen=True)
+class Summing:
+    """Sums slices of a shared array, slowly."""
+
+    shared: Shared[Floats]
+    folder: Path
+    seconds: float = 0.0
+
+    def __call__(self) -> Callable[[slice], float]:
+        numbers = self.shared.get()
+        return lambda part: self.add(numbers, part)
+
+    def add(self, numbers: Floats, part: slice) -> float:
+        (self.folder / f"{part.start}-{os.getpid()}").touch()
+        time.sleep(self.seconds)
+        return float(np.sqrt(numbers[part]).sum())
+
+
+class NotMade:
+    def __call__(self) -> Callable[[int], int]:
+        raise RuntimeError("no such model")
+
+
+class NotSent:
+    """Its results do not pickle."""
+
+    def __call__(self) -> Callable[[int], object]:
+        return lambda number: lambda: number
+
+
+class Forgetful:
+    """Counts what this very process has made."""
+
+    made = 0
+
+    def __call__(self) -> Callable[[int], tuple[int, int]]:
+        type(self).made += 1
+        return lambda number: (os.getpid(), type(self).made)
