@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from contracts import Bars, Floats, ForecastRequest, Instrument, ModelSet, kind_of
+from contracts import AssetClass, Bars, Floats, ForecastRequest, Instrument, ModelSet, kind_of
 from ensemble.surface import at_levels
 from errors import DeepFinanceError, Timeout, Unavailable
 from features.spec import BARS_NEEDED
@@ -30,6 +30,9 @@ MOST_DAYS = 1250
 """Five years: the days of a longer period that are tested are its last."""
 AT_ONCE = 2
 """Replays that go on at the same time."""
+RATES_CHOSEN_UNTIL = date(2021, 12, 31)
+"""Rates of the correction outside the stock market were chosen on prices up to this day
+(docs/decisions/0003-correction-by-recent-outcomes.md), whatever a set was fitted on."""
 NO_FORECAST = "no forecast is made here"
 
 
@@ -152,7 +155,7 @@ async def _past(asked: Asked, forecasts: OwnForecasts | None) -> _Past | str:
     """Of those of the days asked about that are out of sample."""
     if forecasts is None:
         return NO_FORECAST
-    bars, until = asked.bars, fitted_until(forecasts.model_set)
+    bars, until = asked.bars, _seen_until(asked.instrument, forecasts.model_set)
     if until is None:
         return "the model set does not say on which days it was fitted"
     days = bars.times.astype("datetime64[D]")
@@ -168,14 +171,24 @@ async def _past(asked: Asked, forecasts: OwnForecasts | None) -> _Past | str:
         return _reason(error, "no forecasts of the past")
     if not len(replay.origins):
         return "on none of these days would a forecast have been made: the bars before them could not carry one"
-    return _Past(replay, _scope(days[replay.origins[0] + 1].item(), until))
+    return _Past(replay, _scope(asked, replay, until))
 
 
-def _scope(first: date, until: date) -> str:
-    return (
+def _seen_until(instrument: Instrument, model_set: ModelSet) -> date | None:
+    """The last day that anything in its forecasts was fitted, calibrated or chosen on."""
+    until = fitted_until(model_set)
+    if until is None or instrument.asset_class in (AssetClass.EQUITY, AssetClass.INDEX):
+        return until
+    return max(until, RATES_CHOSEN_UNTIL)
+
+
+def _scope(asked: Asked, replay: Replay, until: date) -> str:
+    first, tested = asked.bars.times[replay.origins[0] + 1].astype("datetime64[D]"), len(replay.origins)
+    scope = (
         f"measured out of sample from {first} on: each forecast is made from prices before its day, by models fitted "
         f"and calibrated on prices up to {until}"
     )
+    return scope if tested == asked.period else f"{scope}; {tested:,} of the {asked.period:,} days asked about"
 
 
 def _reason(error: DeepFinanceError, what: str) -> str:

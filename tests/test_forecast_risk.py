@@ -41,6 +41,10 @@ async def test_each_level_is_tested_against_the_days_that_followed():
         assert entry.backtest.verdict == twin.verdict
         assert entry.window == BARS_NEEDED - 1
         assert not entry.unavailable
+        assert entry.scope == (
+            f"measured out of sample from {DAYS[-250]} on: each forecast is made from prices before its day, by models "
+            "fitted and calibrated on prices up to 2001-12-31"
+        )
 
 
 class Knowing(Told):
@@ -83,7 +87,9 @@ async def test_only_days_after_the_fit_are_tested(place):
         assert entry.tested[0] == place  # the return from that day to the next
         assert entry.backtest.days == 1999 - place
         assert f"measured out of sample from {DAYS[place + 1]} on" in entry.scope
-        assert f"calibrated on prices up to {DAYS[place]}" in entry.scope
+        assert entry.scope.endswith(
+            f"calibrated on prices up to {DAYS[place]}; {1999 - place} of the 500 days asked about"
+        )
 
 
 async def test_a_fit_that_ended_on_a_day_without_trade():
@@ -91,6 +97,19 @@ async def test_a_fit_that_ended_on_a_day_without_trade():
     told = Told(model_set=set_fitted_until(str(DAYS[friday] + 1)))
     await entries(told, 500)
     assert told.replayed == [friday]
+
+
+@pytest.mark.parametrize("kind", list(AssetClass))
+async def test_outside_the_stock_market_a_choice_made_later_counts_too(kind):
+    bars = wandering_bars(5600, 7)
+    days = bars.times.astype("datetime64[D]")
+    assert days[-200] < np.datetime64("2022-01-01") < days[-1]
+    asked, told = Asked(bars, Instrument("X", kind, "weekdays", "USD"), 1000, 1, (0.95,)), Told()
+    (entry,) = (await forecast_risk(asked, told)).entries
+    seen = kind in (AssetClass.CRYPTO, AssetClass.CURRENCY)
+    first = int(np.searchsorted(days, np.datetime64("2022-01-01"))) if seen else len(bars) - 1000
+    assert entry.tested[0] + 1 == first
+    assert ("up to 2021-12-31" in entry.scope) is seen
 
 
 @pytest.mark.parametrize("until", [DAYS[-1].item(), date(2030, 1, 1)])
@@ -119,6 +138,7 @@ async def test_of_a_long_period_the_last_five_years_are_tested():
     found, _ = await entries(told, 1999)
     assert told.replayed == [len(BARS) - 1 - MOST_DAYS]
     assert {entry.backtest.days for entry in found} == {MOST_DAYS}
+    assert all(entry.scope.endswith("; 1,250 of the 1,999 days asked about") for entry in found)
 
 
 async def test_a_series_too_short_for_a_forecast():
