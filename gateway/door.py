@@ -21,13 +21,14 @@ from gateway.auth import UNCOUNTED_PATHS, Caller, Gatekeeper, too_many
 from gateway.body import Rest, check_head, check_media_type, whole_body
 from gateway.conditional import conditional
 from gateway.guard import Guard
-from gateway.hot import ANSWERS_A_LINE, HOT, HotAnswers
+from gateway.hot import ANSWERS_A_LINE, HOT, HOT_PATHS, HotAnswers
 from gateway.keys import parse_keys
 from gateway.limits import Limit, SharedWindows
 from gateway.options import GatewayOptions
 from gateway.outgoing import Outgoing
 from gateway.refusals import Refusals
 from gateway.responses import problem_of
+from gateway.sampling import Sampled
 
 access_log = logging.getLogger("deepfinance.access")
 
@@ -65,6 +66,7 @@ class Door:
         self._logs = options.access_log
         self.hot = options.hot or HotAnswers()
         self._hot_answers = 0
+        self._forecasts = Sampled()
         self._http_chain = _with_cors(Guard(self._admit), options.frontend_origin)
         self._websocket_chain = Guard(self._admit_websocket)
 
@@ -89,15 +91,19 @@ class Door:
         try:
             await self._http_chain(scope, receive, outgoing)
         finally:
-            if self._logs and self._is_to_be_logged(scope):
-                _log("request", scope, outgoing)
+            del scope[_OUTGOING]  # which knows ``send``, and so the scope: a circle would wait for the collector
+            if self._logs and (stands_for := self._line_stands_for(scope, outgoing)):
+                _log("request", scope, outgoing, stands_for)
 
-    def _is_to_be_logged(self, scope: Scope) -> bool:
-        """Every request, but of the hot answers one in so many."""
-        if HOT not in scope:
-            return True
-        self._hot_answers += 1
-        return self._hot_answers % ANSWERS_A_LINE == 0
+    def _line_stands_for(self, scope: Scope, outgoing: Outgoing) -> int:
+        """Requests that a line about this one speaks for, 0 where none is written: of hot answers every so many has a
+        line, of forecasts that were made so many a second, and everything else."""
+        if HOT in scope:
+            self._hot_answers += 1
+            return 0 if self._hot_answers % ANSWERS_A_LINE else ANSWERS_A_LINE
+        if outgoing.status == 200 and scope["path"] in HOT_PATHS:
+            return self._forecasts.stands_for()
+        return 1
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = scope[_HEADERS]
@@ -131,7 +137,7 @@ class Door:
             await self._websocket_chain(scope, receive, send)
         finally:
             if self._logs:
-                _log("websocket", scope, outgoing)
+                _log("websocket", scope, outgoing, 1)
 
     async def _admit_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -208,7 +214,7 @@ def _as_handshake_answer(send: Send) -> Send:
     return prefixed  # type: ignore[return-value]
 
 
-def _log(event: str, scope: Scope, outgoing: Outgoing) -> None:
+def _log(event: str, scope: Scope, outgoing: Outgoing, stands_for: int) -> None:
     """One line of JSON. The query string stays out: a key may be in it."""
     if access_log.isEnabledFor(logging.INFO):
         caller = scope.get(CALLER)
@@ -221,6 +227,6 @@ def _log(event: str, scope: Scope, outgoing: Outgoing) -> None:
             "status": outgoing.status,
             "seconds": round(outgoing.seconds, 6),
         }
-        if HOT in scope:
-            line["one_of"] = ANSWERS_A_LINE
+        if stands_for > 1:
+            line["one_of"] = stands_for
         access_log.info(orjson.dumps(line).decode())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 import logging
+import weakref
 from dataclasses import asdict
 from typing import Any
 
@@ -221,6 +223,26 @@ async def test_a_length_that_is_no_number_is_refused() -> None:
     sent = await _raw(Door(_says_hello, GatewayOptions(auth=False)), headers=[(b"content-length", b"-1")])
     assert sent[0]["status"] == 400
     assert json.loads(sent[1]["body"])["error"]["code"] == "malformed_body"
+
+
+async def test_an_answered_request_leaves_no_circle_for_the_garbage_collector() -> None:
+    class Sending:
+        async def __call__(self, message: Any) -> None:
+            pass
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    send = Sending()
+    gone = weakref.ref(send)
+    gc.disable()
+    try:
+        await Door(_says_hello, GatewayOptions(auth=False))(scope, receive, send)
+        del send
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_caller_who_left_gets_nothing() -> None:
