@@ -16,7 +16,7 @@ from chaos.alarms import faults, observe, table
 from chaos.conditions import stand
 from tests.deploy.watcher import watched
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long]
+pytestmark = pytest.mark.e2e
 
 TIMES = 30.0
 """How many times faster than the rules say: an hour is two minutes."""
