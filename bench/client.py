@@ -4,8 +4,8 @@
 
 Both take turns with rows of their own, all different, so that nothing is answered from memory (``computed``); and once
 more with rows that were asked before (``kept``), when the service has least to do and the client weighs most. Times are
-those of asking, and of the whole process: the start of Python, the reading and the writing of files included. ``cpu`` is
-the processor time of that process, which tells more than either where the machine has other work.
+those of asking, and of the whole process: the start of Python, the reading and the writing of files included. ``cpu``
+is the processor time of that process, which tells more than either where the machine has other work.
 """
 
 from __future__ import annotations
