@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.optimize import linprog, minimize
+from scipy.spatial.distance import squareform
 
 from risk.covariance import ledoit_wolf, sample_covariance
 from risk.optimisation import NoSolution, fitted_weights, optimised, walked
 from risk.portfolio import volatility
 from risk.portfolio_terms import METHODS, OptimisationTerms
+from tests.risk import pyportfolioopt
 from tests.risk.markets import correlated, sp500_returns
+from tests.risk.pyportfolioopt import matrix, numbers
 
 PLAIN = OptimisationTerms(shrunk=False, cost=0.0)
 
@@ -39,7 +43,28 @@ MINIMUM_CVAR = {
     "WMT": 0.20047,
     "XOM": 0.01702,
 }
-RISK_PARITY = {"AAPL": 0.04332, "AMD": 0.02987, "JNJ": 0.06667, "PG": 0.06805, "WMT": 0.073, "XOM": 0.04545}
+RISK_PARITY = {
+    "AAPL": 0.04332,
+    "AMD": 0.02987,
+    "BAC": 0.03666,
+    "BBY": 0.03923,
+    "CVX": 0.04021,
+    "GE": 0.04005,
+    "HD": 0.04792,
+    "JNJ": 0.06667,
+    "JPM": 0.04026,
+    "KO": 0.06679,
+    "LLY": 0.05497,
+    "MRK": 0.06282,
+    "MSFT": 0.04326,
+    "PEP": 0.06214,
+    "PFE": 0.05983,
+    "PG": 0.06805,
+    "RRC": 0.03198,
+    "UNH": 0.04752,
+    "WMT": 0.073,
+    "XOM": 0.04545,
+}
 
 
 def weights_of(method, returns, terms=PLAIN, held=None):
@@ -59,6 +84,54 @@ def test_known_weights(method, expected, terms):
     symbols, returns = sp500_returns()
     ours = dict(zip(symbols, weights_of(method, returns, terms), strict=True))
     assert {name: ours[name] for name in expected} == pytest.approx(expected, abs=0.005)
+
+
+def returns_with(covariance):
+    """(400, n) returns whose sample covariance is this one."""
+    scores = np.random.default_rng(0).standard_normal((400, len(covariance)))
+    alike, _ = np.linalg.qr(scores - scores.mean(axis=0))
+    return np.sqrt(399) * alike @ np.linalg.cholesky(covariance).T
+
+
+def test_minimum_variance_is_what_pyportfolioopt_published():
+    covariance = matrix(pyportfolioopt.COVARIANCE)
+    weights = weights_of("minimum_variance", returns_with(covariance / 252))
+    assert np.sqrt(weights @ covariance @ weights) == pytest.approx(pyportfolioopt.VOLATILITY, rel=1e-4)
+    assert weights @ numbers(pyportfolioopt.MEANS) == pytest.approx(pyportfolioopt.RETURN, rel=1e-4)
+    np.testing.assert_allclose(weights, numbers(pyportfolioopt.LEAST_VARIANCE), atol=0.005)
+
+
+def hierarchical(correlations, covariance, method, optimal_ordering=False):
+    """Naive twin of M. Lopez de Prado, "Building diversified portfolios that outperform out of sample" (2016)."""
+    distances = squareform(np.sqrt(np.clip((1 - correlations) / 2, 0, 1)), checks=False)
+    tree = linkage(distances, method, optimal_ordering=optimal_ordering)
+    weights, clusters = np.ones(len(covariance)), [leaves_list(tree)]
+    while clusters:
+        halves = [(it[: len(it) // 2], it[len(it) // 2 :]) for it in clusters if len(it) > 1]
+        for left, right in halves:
+            ours, theirs = (_variance(covariance[np.ix_(it, it)]) for it in (left, right))
+            weights[left] *= theirs / (ours + theirs)
+            weights[right] *= ours / (ours + theirs)
+        clusters = [half for pair in halves for half in pair]
+    return weights
+
+
+def _variance(covariance):
+    """Of what is held in inverse proportion to its variance."""
+    weights = 1 / np.diag(covariance)
+    return weights @ covariance @ weights / weights.sum() ** 2
+
+
+def test_the_twin_of_hierarchical_risk_parity_is_what_pyportfolioopt_published():
+    correlations, covariance = matrix(pyportfolioopt.COMMON_CORRELATION), matrix(pyportfolioopt.COMMON_COVARIANCE)
+    expected = numbers(pyportfolioopt.HIERARCHICAL)
+    np.testing.assert_allclose(hierarchical(correlations, covariance, "single"), expected, rtol=1e-5)
+
+
+def test_hierarchical_risk_parity_is_that_of_the_twin_with_wards_linkage_and_ordered_leaves():
+    _, returns = sp500_returns()
+    expected = hierarchical(np.corrcoef(returns.T), sample_covariance(returns), "ward", optimal_ordering=True)
+    np.testing.assert_allclose(weights_of("hierarchical_risk_parity", returns), expected, rtol=1e-6)
 
 
 def test_minimum_variance_is_that_of_another_solver():

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from arch.data import sp500
 
+from backtest.dynamics import next_variances
+from backtest.garch import fit_garch
 from risk import benchmark, ratios
-from risk.benchmark import beta, down_capture, up_capture
+from risk.benchmark import beta, down_capture, information_ratio, up_capture
 from risk.drawdown import max_drawdown
 from risk.measure import Undefined
 from risk.ratios import downside_deviation, omega, sharpe, tail_ratio
@@ -70,6 +73,8 @@ EMPYRICAL = {
     "Sortino, negative": (lambda: sortino(NEGATIVE, 0.0, 252), -13.5327430750434, 1e-8),
     "Sortino, weekly": (lambda: sortino(MONTHLY, 0.0, 52), 1.115890105686644, 1e-8),
     "Sortino, one daily": (lambda: sortino(ONE, 0.0, 252), 3.0639640966566306, 1e-8),
+    "Sortino, one weekly": (lambda: sortino(ONE, 0.0, 52), 1.391826411207057, 1e-8),
+    "information, not annualised": (lambda: information_ratio(MONTHLY[1:], np.zeros(8), 1), 0.10859306069076737, 1e-8),
     "Sortino, one monthly": (lambda: sortino(ONE, 0.0, 12), 0.6686117809312383, 1e-8),
     "tail ratio": (lambda: tail_ratio(MIXED), 0.9473684210526313, 0.05),
     "alpha against itself": (lambda: alpha(MIXED, MIXED, 0.0, 252), 0.0, 1e-8),
@@ -129,6 +134,24 @@ def test_gaussian_value_at_risk_of_lean(mean: float, spread: float, expected: fl
     """SPY at 99 % in QuantConnect/Lean, Tests/TestData/spy_valueatrisk.csv (Apache-2.0), where it is a return; mean and
     standard deviation (n - 1) are of the 252 returns before each row."""
     assert gaussian(mean, spread, 0.99).value_at_risk == pytest.approx(-expected, rel=1e-12)
+
+
+def test_garch_with_student_t_on_the_sp500():
+    """Simple returns from 1999-01-05 to 2018-12-31, which come with arch; fitted by arch 8.0.0 in percent: parameters
+    to 0.005, volatilities to 1 %."""
+    closes = sp500.load()["Adj Close"].to_numpy()
+    returns = closes[1:] / closes[:-1] - 1
+    fit = fit_garch(returns, asymmetric=False)
+    fitted = fit.dynamics
+    assert [100 * fitted.mean, 1e4 * fitted.omega, fitted.alpha, fitted.beta] == pytest.approx(
+        [0.066128, 0.008664, 0.099595, 0.899933], abs=0.005
+    )
+    assert fit.degrees_of_freedom == pytest.approx(6.607163, rel=0.01)
+    variances = [float(next_variances(returns, fitted)[-1])]
+    for _ in range(4):
+        variances.append(fitted.omega + fitted.persistence * variances[-1])
+    assert 100 * next_variances(returns, fitted)[-2] ** 0.5 == pytest.approx(2.03771, rel=0.01)
+    assert 1e4 * np.array(variances) == pytest.approx([3.8065, 3.813366, 3.82023, 3.82709, 3.833947], rel=0.01)
 
 
 @pytest.mark.parametrize(
