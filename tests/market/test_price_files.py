@@ -173,7 +173,7 @@ async def test_a_malformed_file_is_refused_with_file_line_and_column(tmp_path, t
         ("AAPL.csv.gz", b"date,close\n", "AAPL.csv.gz is not a complete gzip file"),
         (
             "AAPL.csv.gz",
-            gzip.compress(b"date,close\n" * 999)[:-12],
+            gzip.compress(b"date,close\n" * 999, mtime=0)[:-12],
             "AAPL.csv.gz is not a complete gzip file",
         ),
         ("AAPL.parquet", b"PAR1 not really PAR1", "AAPL.parquet is not a readable Parquet file"),
