@@ -17,8 +17,7 @@ from typing import Protocol
 
 import yaml
 
-from chaos.clients import Clients
-from chaos.conditions import LASTING, PASSING, Condition, Stand, forecast_what_will_settle, stand
+from chaos.conditions import LASTING, PASSING, Condition, Stand, forecast_what_will_settle, stand, use
 from chaos.prometheus import RULES, watching
 
 
@@ -75,12 +74,12 @@ async def _try(condition: Condition, it: Stand, judge: Judge, patience: float) -
 
 async def observe(it: Stand, judge: Judge, times: float, patience: float) -> tuple[list[str], list[Fired]]:
     """What fires while nothing is wrong, and then everything that should, while clients ask the first replica."""
-    asking = asyncio.create_task(Clients(it.first.server, 8, 0.25).ask_until_refused())
+    using = asyncio.create_task(use(it))
     try:
         await forecast_what_will_settle(it)
-        return await calm(judge, max(10.0, 300 / times)), await try_all(it, judge, patience)
+        return await calm(judge, 400 / times), await try_all(it, judge, patience)
     finally:
-        asking.cancel()
+        using.cancel()
 
 
 def table(fired: Sequence[Fired], times: float) -> str:

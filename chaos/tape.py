@@ -18,12 +18,12 @@ Closes = dict[str, tuple[Any, Any]]
 
 @dataclass
 class Tape:
-    """Price files in ``folder`` without the last ``hidden`` sessions; ``trend`` is what every later price is multiplied
-    by, session by session."""
+    """Price files in ``folder`` without the last ``hidden`` sessions. Those come as they came, or where there is a
+    ``trend``, each close is the one before times it."""
 
     folder: Path
     hidden: int = 60
-    trend: float = 1.0
+    trend: float | None = None
     _closes: Closes = field(default_factory=dict)
     _touched: float = 1.0
 
@@ -46,14 +46,21 @@ class Tape:
     def _write(self) -> None:
         """Every file anew; readers see the old one or the new one."""
         for symbol, (days, closes) in self._closes.items():
-            later = np.maximum(0, np.arange(len(closes)) - (len(closes) - self._first_hidden - 1))
-            shown = slice(None, len(closes) - self.hidden)
-            prices = (closes * self.trend**later)[shown]
+            shown = len(days) - self.hidden
+            prices = self._told(closes)[:shown]
             prices[-1] *= self._touched
-            rows = zip(days[shown], prices, strict=True)
+            rows = zip(days[:shown], prices, strict=True)
             draft = self.folder / f"{symbol}.draft"
             draft.write_text("\n".join(["date,close", *(f"{day},{close:.4f}" for day, close in rows)]) + "\n")
             draft.rename(self.folder / f"{symbol}.csv")
+
+    def _told(self, closes: Any) -> Any:
+        """All closes, those that are hidden at first as they will be told."""
+        told = closes.copy()
+        if self.trend is not None:
+            first = len(told) - self._first_hidden
+            told[first:] = told[first - 1] * self.trend ** np.arange(1, self._first_hidden + 1)
+        return told
 
 
 async def _bundled() -> Closes:
