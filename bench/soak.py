@@ -1,4 +1,8 @@
-"""Half an hour of mixed load, and what becomes of memory: ``make bench ARGS="--soak 30"``."""
+"""Half an hour of mixed load, and what becomes of memory: ``make bench ARGS="--soak 30"``.
+
+Shared pages are divided among all processes that map them: another service from the same packages that ends meanwhile
+makes this one look larger.
+"""
 
 from __future__ import annotations
 
