@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,8 @@ def scores(engine: Engine) -> dict[str, Any]:
     return result_of(found, model_set, window, [1])
 
 
-def sums(
-    engine: Engine, folder: Path, seconds: float = 0.0, done: Callable[[str, float], None] = lambda *_: None
-) -> dict[str, float]:
+def sums(engine: Engine, folder: Path, seconds: float = 0.0) -> dict[str, float]:
     """Of parts of a shared array, each of which takes ``seconds`` and leaves a file in ``folder`` when it is begun."""
     folder.mkdir()
     with engine.sharing(NUMBERS) as shared:
-        return engine.run(Summing(shared, folder, seconds), SLICES, done)
+        return engine.run(Summing(shared, folder, seconds), SLICES)

@@ -6,16 +6,22 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
+import psutil
 import ray
+from ray._private.node import Node
+from ray._private.ray_constants import PROCESS_TYPE_RAYLET
 from ray.cluster_utils import Cluster
 
 from engine.base import Engine
 from engine.chosen import chosen_engine
 from errors import TaskFailed
 from tests.engine.asked import scores, sums
-from tests.engine.tasks import Deadly, Doubling
+from tests.engine.tasks import Doubling
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "node_ip_address": "127.0.0.1"}
 
@@ -27,28 +33,37 @@ def refusal(engine: Engine) -> str:
         return error.message
 
 
+def kill_while_it_works(cluster: Cluster, node: Node, begun: Path) -> None:
+    """Kill a node as soon as a process of it has begun a task, which leaves a file that is named by the process."""
+    raylet = node.all_processes[PROCESS_TYPE_RAYLET][0].process.pid
+    while node in cluster.worker_nodes:
+        for file in begun.glob("*-*"):
+            with suppress(psutil.NoSuchProcess):
+                if psutil.Process(int(file.name.split("-")[1])).ppid() == raylet:
+                    cluster.remove_node(node, allow_graceful=False)
+                    return
+        time.sleep(0.01)
+
+
 def main(folder: Path) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     second = cluster.add_node(**NODE)
     os.environ["RAY_ADDRESS"] = cluster.address
     engine = chosen_engine({"ENGINE": "ray"})
-
-    def kill_the_second(*_: object) -> None:
-        if second in cluster.worker_nodes:
-            cluster.remove_node(second, allow_graceful=False)
-
-    (folder / "deadly").mkdir()
     result = {
         "nodes": len(ray.nodes()),
         "order": list(engine.run(Doubling(), [(str(i), i) for i in (9, 2, 7)]).items()),
         "refused": refusal(engine),
-        "survived": engine.run(Deadly(folder / "deadly", {"b": 1}), [(name, name) for name in "abc"]),
         "scores": scores(engine),
-        "sums": sums(engine, folder / "sums", 0.3, kill_the_second),
-        "begun": len(list((folder / "sums").iterdir())),
+    }
+    begun = folder / "begun"
+    Thread(target=kill_while_it_works, args=(cluster, second, begun), daemon=True).start()
+    result |= {
+        "sums": sums(engine, begun, 0.3),
+        "begun": len(list(begun.iterdir())),
         "nodes_left": sum(node["Alive"] for node in ray.nodes()),
     }
-    sys.stdout.write(f"RESULT{json.dumps(result)}\n")
+    sys.stdout.write(f"\n{json.dumps(result)}\n")
     ray.shutdown()
     cluster.shutdown()
 
