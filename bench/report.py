@@ -56,7 +56,7 @@ def ratios(found: Found) -> Iterator[Row]:
     """What is claimed, each against its reference in the same run."""
     uncached, cached = found["uncached"], found["cached"]["loads"]
     yield from _uncached_ratios(uncached["loads"])
-    for connections, load in cached[OURS].items():
+    for connections, load in cached[OURS].items() if "fastapi-dict" in cached else ():
         name = f"kept, {_at(connections)}: throughput against a dict"
         least = 2.5 if connections in ("1", "64") else None
         yield _ratio(name, load, cached["fastapi-dict"][connections], "throughput", least=least)

@@ -170,7 +170,7 @@ def cached(folder: Path, names: Sequence[str], shared: Mapping[str, str], plan: 
         answers = {body: json.dumps(post(ours.url, PREDICT, json.loads(body))[1]) for body in distinct}
         (folder / "answers.json").write_text(json.dumps(answers))
         peer = fastapi("fastapi-dict", "bench.peers.fastapi_dict:app", 1, ANSWERS=str(folder / "answers.json"))
-        running.append(Running(peer, folder / "dict", shared))
+        started(peer, folder, shared, running)
         say(f"warmed up  {len(distinct)} answers are kept")
         for one in running:  # in the very bytes that count
             put_load(one.url, PREDICT, asked, KEY, 16, 1)

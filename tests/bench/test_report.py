@@ -58,6 +58,9 @@ def test_each_ratio_is_against_the_better_fastapi():
 def test_peers_that_failed_are_named_and_the_rest_is_shown(peers: dict[str, float], tmp_path: Path):
     for name in peers:
         peers[name] = peers[name] or 0.0001
+    without_dict = found(**peers)
+    del without_dict["cached"]["loads"]["fastapi-dict"]
+    assert "against a dict" not in markdown(without_dict)
     text = markdown(found(**peers))
     assert "Failed and left out: litserve." in text
     assert "left out" in table(found(**peers))
