@@ -270,7 +270,9 @@ class CoalescingRunner:
         return batch
 
     def _drop_abandoned(self, block: deque[_Row]) -> None:
-        """Leave out rows that nobody waits for any more."""
+        """Leave out rows that nobody waits for any more: none, while who brought the block still waits."""
+        if block and not block[0].takers[0][0].done.done():
+            return
         for _ in range(len(block)):
             row = block.popleft()
             if row.wanted:
