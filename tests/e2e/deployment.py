@@ -36,7 +36,7 @@ class Deployment:
     def start(self, *names: str) -> None:
         """Have them answer, and the gateways among them take requests."""
         with ThreadPoolExecutor(len(names)) as pool:
-            self._running |= dict(zip(names, pool.map(self._started, names), strict=True))
+            list(pool.map(self._start, names))
         self.rotation += [self[name].url for name in names if name in self.gateways]
 
     def lose(self, name: str) -> None:
@@ -63,9 +63,11 @@ class Deployment:
             if name in self._running:
                 self.lose(name)
 
-    def _started(self, name: str) -> tuple[Server, ExitStack]:
+    def _start(self, name: str) -> None:
+        """Noted as soon as it answers, so that it is ended where another one does not."""
         own = ExitStack()
-        return own.enter_context(self._gateway(name) if name in self.gateways else self._runner(name)), own
+        server = own.enter_context(self._gateway(name) if name in self.gateways else self._runner(name))
+        self._running[name] = server, own
 
     @contextmanager
     def _runner(self, name: str) -> Iterator[Server]:
