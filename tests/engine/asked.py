@@ -10,7 +10,7 @@ import numpy as np
 from engine.base import Engine
 from market.bundled import BundledSource
 from runners.model_set import load_model_set
-from tests.engine.tasks import Summing
+from tests.engine.tasks import OnDoomedNode, Summing
 from training.evaluate import evaluate, result_of
 from training.plan import Windows
 from training.shared import DEFAULT_TARGET
@@ -27,8 +27,9 @@ def scores(engine: Engine) -> dict[str, Any]:
     return result_of(found, model_set, window, [1])
 
 
-def sums(engine: Engine, folder: Path, seconds: float = 0.0) -> dict[str, float]:
-    """Of parts of a shared array, each of which takes ``seconds`` and leaves a file in ``folder`` when it is begun."""
+def sums(engine: Engine, folder: Path, doomed: int | None = None) -> dict[str, float]:
+    """Of parts of a shared array, each begun with a file in ``folder``; on the way the node of that raylet is lost."""
     folder.mkdir()
     with engine.sharing(NUMBERS) as shared:
-        return engine.run(Summing(shared, folder, seconds), SLICES)
+        summing = Summing(shared, folder) if doomed is None else OnDoomedNode(shared, folder, raylet=doomed)
+        return engine.run(summing, SLICES)
