@@ -114,6 +114,8 @@ def uncached(
             started(each, folder, shared, running)
         idle = {one.name: one.pss() for one in running}
         warm = warmed(running, bodies.one_each(folder / "first.jsonl", names), say)
+        if OURS not in warm:
+            raise RuntimeError(f"{OURS} did not answer every request of the warm-up")
         every = bodies.uniform(folder / "uniform.jsonl", names)
         loads = throughput([one for one in running if one.name in warm], every, plan, running, say)
         loaded = {one.name: one.pss() for one in running}

@@ -16,6 +16,8 @@ from market.bundled import BundledSource
 
 MEAN_BLOCK = 60
 BARS = 2000
+REAL_BARS = 5000
+"""Of each real series, the last: earlier prices of some do not move for months, and no forecast is made of that."""
 
 
 def write_symbols(folder: Path, count: int, seed: int = 7) -> list[str]:
@@ -26,7 +28,7 @@ def write_symbols(folder: Path, count: int, seed: int = 7) -> list[str]:
     symbols = [f"S{number:04d}" for number in range(count)]
     for symbol in symbols:
         bars = sources[rng.integers(len(sources))]
-        closes = resampled(bars.total_return_close, rng)
+        closes = resampled(bars.total_return_close[-REAL_BARS:], rng)
         days = bars.times[-BARS:].astype("datetime64[D]")
         lines = [f"{day},{close:.4f}" for day, close in zip(days, closes, strict=True)]
         (folder / f"{symbol}.csv").write_text("date,close\n" + "\n".join(lines) + "\n")
