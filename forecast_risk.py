@@ -204,6 +204,8 @@ def _stated(bars: Bars, past: _Past | str, level: float) -> PastForecasts | str:
         lowest = forecast_level(level)
     except Undefined as reason:
         return str(reason)
+    if lowest < past.replay.levels[0]:
+        return "the quantiles of this model set do not reach to a loss that is so rare"
     return PastForecasts(-past_quantiles(bars, past.replay, lowest), past.replay.origins, BARS_NEEDED - 1, past.scope)
 
 

@@ -21,6 +21,7 @@ from contracts import (
     Floats,
     Forecast,
     ForecastRequest,
+    Grid,
     Instrument,
     MarketData,
     MemberEvent,
@@ -34,7 +35,7 @@ from ensemble.distribution import MemberFailure, distribution, each_alone
 from ensemble.online import no_correction, stacked
 from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavailable, UnknownModel
 from explanation import explanation_of
-from figures import Subject
+from figures import Subject, tail_level
 from inputs import InputMemory
 
 
@@ -131,7 +132,7 @@ async def _forecast_alike(
     ):
         subjects |= part
 
-    each = [subjects[request.symbol, request.timeframe] for request in requests]
+    each = [_too_rare(it, model_set.grid) or subjects[it.symbol, it.timeframe] for it in requests]
     asked = [(it, subject) for it, subject in zip(requests, each, strict=True) if isinstance(subject, Subject)]
     made = iter(answers(asked, Common(model_set, ports.calendar, now)))
     outcomes = [next(made) if isinstance(subject, Subject) else subject for subject in each]
@@ -263,6 +264,14 @@ def _require_an_answer(members: Mapping[str, Floats | MemberFailure]) -> None:
             f"{name}: {each.reason}" for name, each in members.items() if isinstance(each, MemberFailure)
         )
         raise RunnerUnavailable(f"no model could answer ({reasons})")
+
+
+def _too_rare(request: ForecastRequest, grid: Grid) -> InvalidRequest | None:
+    """Why there is no interval of this confidence level: it would end beyond the outermost quantiles of the set."""
+    if grid.levels[0] <= tail_level(request.confidence_level):
+        return None
+    problem = f"the quantiles of this model set reach to intervals of {1.0 - 2.0 * grid.levels[0]:g} at most"
+    return InvalidRequest(problem, [ErrorDetail("confidence_level", problem)])
 
 
 def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model_set: ModelSet) -> tuple[str, ...]:

@@ -178,6 +178,17 @@ async def test_a_level_beyond_what_forecasts_state_has_neither_estimate_nor_test
     assert beyond.unavailable == dict.fromkeys(("value_at_risk", "expected_shortfall", "backtest"), reason)
 
 
+async def test_a_level_beyond_the_quantiles_of_the_set_is_not_tested():
+    class Narrow(Told):
+        async def replay(self, bars, instrument, first):
+            whole = await super().replay(bars, instrument, first)
+            return Replay(whole.origins, whole.quantiles[:, 1:-1], whole.levels[1:-1])
+
+    (usual, rare), _ = await entries(Narrow(), levels=(0.9, 0.99))
+    assert usual.backtest is not None
+    assert rare.unavailable == {"backtest": "the quantiles of this model set do not reach to a loss that is so rare"}
+
+
 async def test_over_several_days_the_test_is_of_one():
     one, _ = await entries(Told())
     ten, _ = await entries(Told(), horizon=10)

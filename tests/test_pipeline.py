@@ -101,6 +101,13 @@ async def test_answers_keep_the_order_of_the_requests():
     assert answers[1] == answers[4]
 
 
+async def test_an_interval_beyond_the_quantiles_of_the_set_is_refused_and_spoils_no_other():
+    wide, usual = await ask_many([ForecastRequest("AAPL", confidence_level=0.995), ForecastRequest("AAPL")])
+    assert isinstance(wide, InvalidRequest)
+    assert [detail.field for detail in wide.details] == ["confidence_level"]
+    assert usual == await ask(ForecastRequest("AAPL"))
+
+
 async def test_a_bad_symbol_among_good_ones_spoils_only_its_own_answer():
     requests = [ForecastRequest(symbol) for symbol in ("AAPL", "NOPE", "MSFT", "SHORT", "AAPL")]
     answers = await ask_many(requests)
