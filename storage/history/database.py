@@ -154,13 +154,18 @@ async def _lock(connection: AsyncConnection) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    """Raises HistoryUnavailable where another version has made the tables."""
     from alembic import command  # some 100 ms, and only needed here
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:  # the revision of the tables is none of ours
+        raise HistoryUnavailable("the tables of the history are of another, perhaps later version") from error
 
 
 def _unavailable(error: Exception) -> HistoryUnavailable:

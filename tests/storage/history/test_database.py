@@ -106,6 +106,18 @@ async def test_a_database_that_is_away_is_said_to_be(tmp_path: Path):
     await nowhere.close()
 
 
+async def test_tables_of_a_later_version_are_left_alone_and_said_to_be(tmp_path: Path):
+    url = database_url(None, tmp_path)
+    before = Database(url)
+    async with before.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'of a later version'")
+    await before.close()
+    after = Database(url)
+    with pytest.raises(HistoryUnavailable, match="later version"):
+        await after.prepare()
+    await after.close()
+
+
 async def test_sqlite_readers_do_not_wait_for_a_writer(tmp_path: Path):
     database = Database(database_url(None, tmp_path))
     async with database.transaction() as connection:
