@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -272,15 +273,22 @@ async def test_one_cancelled_request_does_not_cancel_the_others():
 
 
 async def test_a_row_that_nobody_waits_for_is_not_computed():
-    fake = FakeRunner(delay=0.02)
-    runner = coalescing(fake, Limits(calls_in_flight=1))
+    fake, begun, go_on = FakeRunner(), asyncio.Event(), asyncio.Event()
+
+    async def held(rows: Floats32) -> Any:
+        begun.set()
+        await go_on.wait()
+        return await fake(rows)
+
+    runner = coalescing(held, replace(PATIENT, calls_in_flight=1))
     first = asyncio.create_task(runner.predict(["a"], row(1)))
-    await asyncio.sleep(0.005)
+    await begun.wait()
     abandoned = asyncio.create_task(runner.predict(["b"], row(2)))
-    await asyncio.sleep(0.005)
+    await asyncio.sleep(0)
     abandoned.cancel()
+    go_on.set()
     await first
-    await asyncio.sleep(0.005)
+    await asyncio.sleep(0.02)
     assert fake.sizes == [1]
     np.testing.assert_array_equal(await runner.predict(["b"], row(3)), right_answer(row(3)))
 
