@@ -59,6 +59,14 @@ def coalescing(fake: Callable[[Floats32], Awaitable[Any]], limits: Limits = PATI
     return CoalescingRunner(SPEC, GRID, fake, limits)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(5000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("it did not come to that")
+
+
 async def test_requests_at_the_same_time_share_calls():
     fake = FakeRunner(delay=0.01)
     runner = coalescing(fake)
@@ -231,10 +239,9 @@ async def test_when_a_runner_is_lost_then_requests_fail_fast_until_it_is_back():
             await runner.predict(["b"], row(2))
     assert fake.sizes == [1]
     assert runner.counters.refused == 3
-    await asyncio.sleep(0.07)
+    await until(lambda: fake.sizes == [1, 1] and not fake.at_once)
     assert runner.is_away  # it was asked, and still away
-    await asyncio.sleep(0.07)
-    assert not runner.is_away
+    await until(lambda: not runner.is_away)
     np.testing.assert_array_equal(await runner.predict(["b"], row(2)), right_answer(row(2)))
 
 
