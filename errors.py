@@ -149,14 +149,13 @@ class Timeout(DeepFinanceError):
 
 
 class TaskFailed(DeepFinanceError):
-    """``names`` of all tasks that failed; the message says why the first of them did."""
+    """Tasks of a batch; the message says why the first of them failed, and there is a detail for each."""
 
     code = "task_failed"
 
-    def __init__(self, names: Sequence[str], reason: str) -> None:
-        others = f" (and {len(names) - 1} more: {', '.join(names[1:6])}{', ...' if len(names) > 6 else ''})"
-        super().__init__(f"{names[0]} failed{others if len(names) > 1 else ''}: {reason}")
-        self.names = tuple(names)
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(detail.field for detail in self.details)
 
 
 class ConfigurationError(DeepFinanceError):

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from errors import DeepFinanceError, TaskFailed
+from errors import DeepFinanceError, ErrorDetail, TaskFailed
 
 T = TypeVar("T")
 Value = TypeVar("Value", covariant=True)
@@ -92,5 +92,7 @@ def in_order(names: Sequence[str], outcomes: Mapping[str, Any]) -> dict[str, Any
     """The results in the order of ``names``; raises TaskFailed that names all that have none."""
     failed = [name for name in names if isinstance(outcomes[name], Failed)]
     if failed:
-        raise TaskFailed(failed, outcomes[failed[0]].reason)
+        reasons = [ErrorDetail(name, outcomes[name].reason) for name in failed]
+        others = f" (and {len(failed) - 1} more: {', '.join(failed[1:6])}{', ...' if len(failed) > 6 else ''})"
+        raise TaskFailed(f"{failed[0]} failed{others if failed[1:] else ''}: {reasons[0].problem}", reasons)
     return {name: outcomes[name] for name in names}

@@ -16,8 +16,6 @@ __all__ = ["_bentoml_sdk", "bentoml"]
 
 START_SERVERS = ("e2e", "contract", "deploy")
 """Folders of tests that last long and wait a lot."""
-LONGEST = "test_alerts.py"
-"""Which begins before all others."""
 NONE_LATER = 0.7
 """The part of the run in which they begin: what is quick fills the rest, so that all processes end together."""
 
@@ -26,7 +24,7 @@ NONE_LATER = 0.7
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Spread the files that start servers among the others, which use the processor while those wait."""
     files = list(dict.fromkeys(item.path for item in items))
-    slow = sorted((it for it in files if it.parent.name in START_SERVERS), key=lambda file: file.name != LONGEST)
+    slow = [file for file in files if file.parent.name in START_SERVERS]
     quick = [file for file in files if file not in slow]
     place = {file: number / len(slow) * NONE_LATER for number, file in enumerate(slow)}
     place |= {file: number / len(quick) for number, file in enumerate(quick)}

@@ -82,7 +82,7 @@ def test_killed_twice_it_gives_what_it_gives_undisturbed(command: Command, fault
 
 
 def test_interrupted_by_hand_it_says_how_to_go_on(command: Command, faulty: FaultyServer) -> None:
-    faulty.delay = 0.03
+    faulty.delay = 0.2
     process = command.start(*BATCH, "out.csv")
     end = time.monotonic() + 20
     while len(faulty.paths) < 5 and time.monotonic() < end:
@@ -92,6 +92,7 @@ def test_interrupted_by_hand_it_says_how_to_go_on(command: Command, faulty: Faul
     assert process.returncode == 130
     assert "rows are kept; the same command goes on from there" in told
     assert "Traceback" not in told
+    faulty.delay = 0.0
     assert command(*BATCH, "out.csv")[0] == 0
 
 

@@ -16,7 +16,7 @@ from chaos.alarms import faults, observe, table
 from chaos.conditions import stand
 from tests.deploy.watcher import watched
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 TIMES = 30.0
 """How many times faster than the rules say, at most: an hour is two minutes, and more where scraping takes longer."""
