@@ -36,7 +36,15 @@ class Command:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         line = [sys.executable, "-m", "deepfinance_client.cli.app", *arguments]
         return subprocess.Popen(
-            line, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            line,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # ignored where the tests run in the background
         )
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
