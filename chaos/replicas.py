@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import time
@@ -17,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import asyncpg
-
+from chaos import kept
 from chaos.clients import Clients, Sample
 from chaos.events import Event
 from chaos.verdict import Observed, faults, table
@@ -44,16 +42,11 @@ class Pieces:
 
     async def stored(self) -> set[str]:
         """The ids of all forecasts that are in the database."""
-        connection = await asyncpg.connect(self.database_url)
-        try:
-            return {row["forecast_id"] for row in await connection.fetch("SELECT forecast_id FROM forecasts")}
-        finally:
-            await connection.close()
+        return await kept.stored(self.database_url)
 
     def in_journals(self) -> set[str]:
         """The ids of those that the next start of a gateway will write into it."""
-        files = self.home.glob("gateway-*/state/history-journal/*.jsonl")
-        return {json.loads(line)["forecast_id"] for file in files for line in file.read_text().splitlines()}
+        return kept.journalled(self.home.glob("gateway-*/state/history-journal/*.jsonl"))
 
     def kill_process(self, runner: str) -> None:
         """The model's process alone: its supervisor starts another."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
+from chaos import kept
 from chaos.market import AWAY, chart, imitation
 from tests.e2e.server import Server, running
 from tests.market.vendor_server import VendorServer
@@ -53,16 +51,11 @@ class Stack:
 
     async def stored(self) -> set[str]:
         """The ids of all forecasts that are in the database."""
-        connection = await asyncpg.connect(self.database_url)
-        try:
-            return {row["forecast_id"] for row in await connection.fetch("SELECT forecast_id FROM forecasts")}
-        finally:
-            await connection.close()
+        return await kept.stored(self.database_url)
 
     def in_journal(self) -> set[str]:
         """The ids of those that the next start will write into it."""
-        lines = (line for file in self.journals.glob("*.jsonl") for line in file.read_text().splitlines())
-        return {json.loads(line)["forecast_id"] for line in lines}
+        return kept.journalled(self.journals.glob("*.jsonl"))
 
     async def ended(self, within: float = 30.0) -> int | None:
         """The exit status of the service, None where it has not ended."""
