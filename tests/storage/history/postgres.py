@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -14,13 +16,25 @@ with warnings.catch_warnings():
     import pgserver
     from pgserver import PostgresServer
 
+PATIENCE = 60.0
+"""Seconds that a start may take. The library waits for ten, which a busy or cold disk needs longer than."""
+NOT_YET = (subprocess.TimeoutExpired, AssertionError)
+"""What it raises of a server that is still starting."""
+
 
 class Postgres:
     """A server with its data in ``folder``, reached through a socket there."""
 
     def __init__(self, folder: Path) -> None:
-        self._server: PostgresServer = pgserver.get_server(folder)
+        with suppress(*NOT_YET):
+            pgserver.get_server(folder)
+        self._server: PostgresServer = pgserver.get_server(folder)  # the same one, whether it has started or not
         self._names = 0
+        try:
+            self.bring_back()
+        except BaseException:
+            self.close()
+            raise
 
     def new_database(self) -> str:
         """The address of an empty one."""
@@ -41,10 +55,17 @@ class Postgres:
         psutil.wait_procs(family, timeout=10)
 
     def bring_back(self) -> None:
-        """Start it on what it left, recovering as after a crash."""
+        """Start it on what it left, recovering as after a crash; nothing where it runs."""
+        end = time.monotonic() + PATIENCE
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._server.ensure_postgres_running()
+            while True:
+                try:
+                    return self._server.ensure_postgres_running()
+                except NOT_YET:
+                    if time.monotonic() > end:
+                        raise
+                    time.sleep(0.1)
 
     def stop_answering(self) -> None:
         for process in [self.process, *self.process.children(recursive=True)]:
@@ -54,13 +75,32 @@ class Postgres:
         for process in [self.process, *self.process.children(recursive=True)]:
             process.send_signal(signal.SIGCONT)
 
+    def processes(self) -> list[psutil.Process]:
+        """All that serve the folder, those of a start that was given up among them."""
+        folder = str(self._server.pgdata)
+        first = [it for it in psutil.process_iter(["name", "cmdline"]) if _serves(it, folder)]
+        return [*first, *(child for it in first for child in it.children(recursive=True))]
+
     def close(self) -> None:
         """Without a last checkpoint: nobody will read it again."""
-        with suppress(psutil.NoSuchProcess):
-            process = self.process
-            process.send_signal(signal.SIGQUIT)
-            psutil.wait_procs([process], timeout=10)
+        family = self.processes()
+        for number in (signal.SIGCONT, signal.SIGQUIT):  # one that is halted hears nothing else
+            _signal(family, number)
+        _, left = psutil.wait_procs(family, timeout=10)
+        _signal(left, signal.SIGKILL)
+        psutil.wait_procs(left, timeout=10)
         self._server.cleanup()
+
+
+def _serves(process: psutil.Process, folder: str) -> bool:
+    command: list[str] = process.info["cmdline"] or []
+    return process.info["name"] == "postgres" and "-D" in command and folder in command
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 __all__ = ["Postgres"]
