@@ -116,8 +116,11 @@ def kept_key(path: Path) -> str:
 
 def sole_user_of(state: Path) -> TextIO:
     """Lock ``state`` until the file is closed: two servers in one BentoML home erase each other's metrics."""
-    state.mkdir(parents=True, exist_ok=True)
-    lock = (state / "serve.lock").open("w")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "serve.lock").open("w")
+    except OSError as error:
+        raise ConfigurationError(f"STATE_DIR: {str(state)!r} cannot be written to: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

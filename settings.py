@@ -51,16 +51,25 @@ def _sendable(key: SecretStr) -> SecretStr:
     return key
 
 
+def _has_sound_port(url: str) -> bool:
+    """Whether an address names a port that exists, or none."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def _redis_address(url: SecretStr) -> SecretStr:
-    if not re.match(r"rediss?://.|unix://[^/]*/", url.get_secret_value()):
+    text = url.get_secret_value()
+    if not re.match(r"rediss?://.|unix://[^/]*/", text) or not _has_sound_port(text):
         raise ValueError("expected redis://user:password@host:port/number, rediss:// or unix:///path/to/socket")
     return url
 
 
 def _database_address(url: SecretStr) -> SecretStr:
-    if not re.match(
-        r"(postgres|postgresql|postgresql\+asyncpg)://.+/.+|sqlite(\+aiosqlite)?:///.+", url.get_secret_value()
-    ):
+    text = url.get_secret_value()
+    form = r"(postgres|postgresql|postgresql\+asyncpg)://.+/.+|sqlite(\+aiosqlite)?:///.+"
+    if not re.match(form, text) or not _has_sound_port(text):
         raise ValueError("expected postgresql://user:password@host:port/name or sqlite:///path/to/file")
     return url
 
@@ -69,6 +78,12 @@ def _provider(name: str) -> str:
     if name not in PROVIDERS:
         raise ValueError(f"{name!r} is not a data source; known: {', '.join(PROVIDERS)}")
     return name
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) < len(names):
+        raise ValueError("expected names of data sources, each once, such as yahoo,bundled")
+    return names
 
 
 def _address(text: str) -> str:
@@ -116,14 +131,17 @@ class Settings(BaseSettings):
     port: int = Field(3000, ge=1, le=65535, description="a whole number from 1 to 65535")
     debug: bool = Field(False, description="true or false")
     data_providers: Annotated[
-        tuple[Annotated[str, AfterValidator(_provider)], ...], NoDecode, BeforeValidator(_comma_separated)
+        tuple[Annotated[str, AfterValidator(_provider)], ...],
+        NoDecode,
+        BeforeValidator(_comma_separated),
+        AfterValidator(_each_once),
     ] = ()
     data_addresses: Annotated[
         tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_comma_separated)
     ] = Field((), description="where to find live sources if not at home, such as yahoo=https://mirror.example.com")
     data_dir: Annotated[Path, AfterValidator(_folder)] | None = None
-    finnhub_api_key: SecretStr | None = None
-    alpha_vantage_api_key: SecretStr | None = None
+    finnhub_api_key: Key | None = None
+    alpha_vantage_api_key: Key | None = None
     data_cache_ttl: Seconds = 300.0
     prediction_cache_ttl: Seconds = 60.0
     rate_limit: str = Field(
@@ -307,12 +325,13 @@ def model_set_folder() -> Path:
 def _configuration(section: str) -> dict[str, Any]:
     """One section of configuration.yaml (``CONFIGURATION_FILE`` names another file)."""
     path = Path(os.environ.get("CONFIGURATION_FILE") or ROOT / "configuration.yaml")
+    name = f"CONFIGURATION_FILE: {path}" if os.environ.get("CONFIGURATION_FILE") else path.name
     try:
         content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path.name} cannot be read: {error}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{name} cannot be read: {error}") from None
     if not isinstance(content, dict) or set(content) - {SECTION, "services"}:
-        raise ConfigurationError(f"{path.name} must hold the sections services: and {SECTION}: and nothing else")
+        raise ConfigurationError(f"{name} must hold the sections services: and {SECTION}: and nothing else")
     held = content.get(section) or {}
     if not isinstance(held, dict):
         raise ConfigurationError(f"{section}: in {path.name} must hold names and values, one per line")

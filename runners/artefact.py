@@ -14,7 +14,10 @@ from features.spec import fingerprint
 
 MANIFEST = "manifest.json"
 SERVED_TIMEFRAMES: tuple[Timeframe, ...] = ("1d",)
-_ADVICE = "restore models_store/current from the repository, or publish a new set with `make train`"
+_ADVICE = (
+    "restore models_store/current from the repository, publish a new set with `make train`, or name another folder in "
+    "MODEL_SET_DIR"
+)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

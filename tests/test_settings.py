@@ -68,6 +68,8 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("AUTH", "no", r"AUTH: expected on or off, got 'no'"),
         ("DATA_PROVIDERS", "bundled,yaho", r"DATA_PROVIDERS: 'yaho' is not a data source; known: yahoo, "),
         ("DATA_PROVIDERS", "yahoo,finnhub", r"DATA_PROVIDERS names finnhub, which needs FINNHUB_API_KEY"),
+        ("DATA_PROVIDERS", ",", r"DATA_PROVIDERS: expected names of data sources, each once"),
+        ("DATA_PROVIDERS", "yahoo,bundled,yahoo", r"DATA_PROVIDERS: expected names of data sources, each once"),
         ("DATA_PROVIDERS", "files", r"DATA_PROVIDERS names files, which needs DATA_DIR"),
         ("DATA_ADDRESSES", "yaho=http://a", r"DATA_ADDRESSES: 'yaho' is not a data source"),
         ("DATA_ADDRESSES", "yahoo", r"DATA_ADDRESSES: expected yahoo= and the address of a mirror"),
@@ -85,6 +87,11 @@ def test_no_key_is_fine_when_said_in_so_many_words(monkeypatch: pytest.MonkeyPat
         ("ML_SERVICE_API_KEY", "good,bad;scope=read", r"ML_SERVICE_API_KEY: API key 2: after the key and a semicolon"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", r"TRUSTED_PROXIES: expected addresses and networks"),
         ("REDIS_URL", "cache:6379", r"REDIS_URL: expected redis://"),
+        ("REDIS_URL", "redis://cache:none", r"REDIS_URL: expected redis://"),
+        ("REDIS_URL", "redis://cache:70000", r"REDIS_URL: expected redis://"),
+        ("FINNHUB_API_KEY", "two words", r"FINNHUB_API_KEY: a key is made of printable ASCII"),
+        ("CONFIGURATION_FILE", "/does/not/exist", r"CONFIGURATION_FILE: /does/not/exist cannot be read"),
+        ("CONFIGURATION_FILE", "/bin/sh", r"CONFIGURATION_FILE: /bin/sh cannot be read"),
         ("TRUSTED_PROXIES", "*", r"TRUSTED_PROXIES: expected addresses and networks"),
         ("ML_SERVICE_API_KEY", "with space", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
         ("ML_SERVICE_API_KEY", "schlüssel", r"ML_SERVICE_API_KEY: a key is made of printable ASCII"),
@@ -131,7 +138,17 @@ def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
     assert SECRET not in str(refusal.value)
 
 
-@pytest.mark.parametrize("url", [f"mysql://me:{SECRET}@db/history", f"{SECRET}", "sqlite://", "postgresql://db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mysql://me:{SECRET}@db/history",
+        f"{SECRET}",
+        "sqlite://",
+        "postgresql://db",
+        f"postgresql://me:{SECRET}@db:port/history",
+        f"postgresql://me:{SECRET}@db:0/history",
+    ],
+)
 def test_a_malformed_database_url_stops_the_start_and_is_not_repeated(url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DATABASE_URL", url)
     with pytest.raises(ConfigurationError, match="DATABASE_URL: expected postgresql://") as refusal:

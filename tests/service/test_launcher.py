@@ -61,6 +61,13 @@ def test_a_state_folder_serves_one_at_a_time(tmp_path: Path):
     serve.sole_user_of(tmp_path).close()
 
 
+def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    for state in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/state")):
+        with pytest.raises(ConfigurationError, match=f"STATE_DIR: '{state}' cannot be written to"):
+            serve.sole_user_of(state)
+
+
 def test_the_key_is_shown_where_it_is_ours_and_nowhere_else(tmp_path: Path):
     made = serve.serving_environment({}, tmp_path)
     assert made["ML_SERVICE_API_KEY"] in serve.how_to_call(3000, made, tmp_path)
