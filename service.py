@@ -14,6 +14,7 @@ import bentoml
 from bentoml.exceptions import BentoMLConfigException
 from starlette.responses import Response
 
+from counting import COUNTS
 from errors import ConfigurationError
 from gateway import request_id
 from gateway.draining import DRAINING
@@ -128,6 +129,7 @@ class DeepFinance(joined(RUNNERS[LAYOUT.name], RUNNER_URLS)):  # type: ignore[mi
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
         await self.backend.close()
+        COUNTS.hand_over()
 
     async def __is_ready__(self) -> bool:
         return not DRAINING.active and await self.backend.is_ready()

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from bentoml._internal.configuration.containers import BentoMLContainer
 
+from counting import COUNTS
+
 Layer = Literal["hot", "memory", "redis"]
 
 
@@ -27,14 +29,16 @@ class CacheMetrics:
             "deepfinance_cache_bytes", "Bytes they take", labelnames=("layer",), multiprocess_mode="livesum"
         )
 
-    def counter(self, layer: Layer) -> Callable[..., None]:
-        """A function that counts look-ups by their result (``hit``, ``miss`` or ``error``), one if not said."""
-        count = {result: self._requests.labels(layer, result).inc for result in ("hit", "miss", "error")}
-        return lambda result, number=1: count[result](number)
+    def counter(self, layer: Layer) -> Callable[[str], None]:
+        """A function that counts a look-up by its result (``hit``, ``miss`` or ``error``)."""
+        results = ("hit", "miss", "error")
+        count = {result: COUNTS.count(self._requests.labels(layer, result)).inc for result in results}
+        return lambda result: count[result]()
 
     def gauges(self, layer: Layer) -> Callable[[int, int], None]:
         """A function that takes the number of entries and their bytes."""
-        entries, size = self._entries.labels(layer), self._bytes.labels(layer)
+        entries = COUNTS.level(self._entries.labels(layer))
+        size = COUNTS.level(self._bytes.labels(layer))
 
         def show(number: int, total: int) -> None:
             entries.set(number)

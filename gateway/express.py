@@ -3,7 +3,7 @@
 It takes a POST whose body arrived whole, with a good key, JSON and nothing that needs thought (no Origin, no query, no
 hundred headers), for which an answer is kept and the caller's limit has room. Whatever else comes goes the usual way,
 which decides and words every refusal; nothing is decided differently here, only sooner. The response is the same, to
-the byte. Metrics are added up and handed over in sums.
+the byte.
 
 Behind uvicorn's httptools protocol head and body leave in one write (``_written_at_once``), past a loop that checks
 each header; behind any other server they go through ``send``. A request whose head came before in the same bytes is
@@ -12,10 +12,8 @@ answered by the connection itself (``response_to``, gateway/connection.py): no p
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from bisect import bisect_left
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 
@@ -28,11 +26,10 @@ from gateway.auth import Caller, Gatekeeper
 from gateway.draining import Draining
 from gateway.hot import ANSWERS_A_LINE, HOT_PATHS, LONGEST_REQUEST, Header, HotAnswer, HotAnswers
 from gateway.known_heads import KnownHeads, end_of_head
-from gateway.measurements import LATENCY_BUCKETS, TrafficMetrics
+from gateway.measurements import TrafficMetrics
 
 access_log = logging.getLogger("deepfinance.access")
 
-SECONDS_A_SUM: Final = 0.25
 MOST_HEADERS: Final = 30
 _JSON: Final = b"application/json"
 _HOLDER: Final = "deepfinance.holder"
@@ -57,7 +54,7 @@ class Express:
         self._gatekeeper = gatekeeper
         self._hot = hot
         self._draining = draining
-        self._sums = Sums(metrics, hot)
+        self._metrics = metrics
         self._heads = KnownHeads()
         self._logs = logs
         self._answers = 0
@@ -134,7 +131,8 @@ class Express:
         self._count(scope["path"], caller, found, current_id, seconds)
 
     def _count(self, path: str, caller: Caller, found: HotAnswer, current_id: str, seconds: float) -> None:
-        self._sums.add(path, found.status, seconds)
+        self._metrics.count(path, "POST", found.status, seconds)
+        self._hot.count_hit()
         self._answers += 1
         if self._logs and self._answers % ANSWERS_A_LINE == 0:
             _log(path, caller, found, current_id, seconds)
@@ -212,34 +210,6 @@ def _own_headers(caller: Caller, current_id: str, seconds: float) -> list[Header
 def _in_one_piece(found: HotAnswer, default_headers: Sequence[Header], own: Sequence[Header]) -> bytes:
     lines = [b"%b: %b\r\n" % pair for pair in (*default_headers, found.freshness, *own)]
     return b"".join((_STATUS_LINES[found.status], found.head.lines, *lines, b"\r\n", found.body))
-
-
-class Sums:
-    """Adds up what is measured, and hands it to the metrics a few times a second: Prometheus' files cost more."""
-
-    def __init__(self, metrics: TrafficMetrics, hot: HotAnswers) -> None:
-        self._metrics = metrics
-        self._hot = hot
-        self._seen: dict[tuple[str, int], tuple[list[int], list[float]]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, path: str, status: int, seconds: float) -> None:
-        """One answer."""
-        key = (path, status)
-        if (seen := self._seen.get(key)) is None:
-            seen = self._seen[key] = ([0] * (len(LATENCY_BUCKETS) + 1), [0.0])
-        seen[0][bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        seen[1][0] += seconds
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SECONDS_A_SUM, self.hand_over)
-
-    def hand_over(self) -> None:
-        """Everything since the last time."""
-        self._timer = None
-        for (path, status), (buckets, total) in self._seen.items():
-            self._metrics.count_many(path, "POST", status, buckets, total[0])
-            self._hot.count_hits(sum(buckets))
-        self._seen.clear()
 
 
 def _log(path: str, caller: Caller, found: HotAnswer, current_id: str, seconds: float) -> None:

@@ -7,6 +7,7 @@ Private parts of BentoML are touched here only as far as the gateway goes, each 
 - ``ServiceAppFactory.routes``: our page and specification before BentoML's (whose page loads a tracker);
 - ``ServiceAppFactory.middlewares``: its metrics taken out (ours stand in front of the door, with templated
   paths), a guard put innermost;
+- ``ServiceAppFactory.metrics``: what was counted is handed over first;
 - ``Service.to_asgi`` and ``Service.openapi_spec``.
 """
 
@@ -29,6 +30,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from counting import COUNTS
 from errors import MalformedBody
 from gateway.asgi import ASGIApp
 from gateway.backend import Backend
@@ -65,6 +67,11 @@ class GatewayAppFactory(ServiceAppFactory):  # type: ignore[misc]
             return error_response(_translated(exc))
         except Exception as exc:
             return error_response(exc)
+        return response
+
+    async def metrics(self, request: Request) -> Response:
+        COUNTS.hand_over()
+        response: Response = await super().metrics(request)
         return response
 
     @property

@@ -84,14 +84,14 @@ def leave(answer: Answer) -> None:
 
 
 class HotAnswers:
-    """One for a gateway process. ``on_get`` is told how looks went and how many, ``on_change`` how much is kept."""
+    """One for a gateway process. ``on_get`` is told how a look went, ``on_change`` how much is kept."""
 
     def __init__(
         self,
         max_bytes: int = MAX_BYTES,
         *,
         clock: Callable[[], float] = time.monotonic,
-        on_get: Callable[[str, int], None] = lambda result, number: None,
+        on_get: Callable[[str], None] = lambda result: None,
         on_change: Callable[[int, int], None] = lambda entries, size: None,
     ) -> None:
         self._kept = MemoryCache[tuple[str, bytes], _Kept](max_bytes, clock=clock, on_change=on_change)
@@ -106,12 +106,12 @@ class HotAnswers:
     def find(self, path: str, body: bytes, if_none_match: bytes | None = None) -> HotAnswer | None:
         """The response to a request with this body; 304 where the caller says that it has the forecast."""
         found = self.look(path, body, if_none_match)
-        self._on_get("miss" if found is None else "hit", 1)
+        self._on_get("miss" if found is None else "hit")
         return found
 
-    def count_hits(self, number: int) -> None:
-        """Of those who ``look``."""
-        self._on_get("hit", number)
+    def count_hit(self) -> None:
+        """For who calls ``look``."""
+        self._on_get("hit")
 
     def look(self, path: str, body: bytes, if_none_match: bytes | None) -> HotAnswer | None:
         """The same, uncounted."""

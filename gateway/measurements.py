@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final
 
 from contracts import Forecast
+from counting import COUNTS, Count, Spread
 from errors import DeepFinanceError
 
 LATENCY_STEP: Final = 10 ** (1 / 8)
@@ -38,37 +39,31 @@ class TrafficMetrics:
             labelnames=("endpoint",),
             buckets=LATENCY_BUCKETS,
         )
-        self.in_progress = client.Gauge(
+        in_progress = client.Gauge(
             "deepfinance_http_requests_in_progress", "Requests being answered", multiprocess_mode="livesum"
         )
-        self.websockets = client.Gauge(
-            "deepfinance_websocket_connections", "Open websockets", multiprocess_mode="livesum"
-        )
-        self.websocket_messages = client.Counter("deepfinance_websocket_messages", "Messages sent over websockets")
-        self._counted: dict[tuple[str, str, int], Any] = {}
-        self._timed: dict[str, Any] = {}
+        websockets = client.Gauge("deepfinance_websocket_connections", "Open websockets", multiprocess_mode="livesum")
+        messages = client.Counter("deepfinance_websocket_messages", "Messages sent over websockets")
+        self.in_progress = COUNTS.level(in_progress)
+        self.websockets = COUNTS.level(websockets)
+        self.websocket_messages = COUNTS.count(messages)
+        self._counted: dict[tuple[str, str, int], tuple[Count, Spread]] = {}
+        self._timed: dict[str, Spread] = {}
 
     def count(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """A request that was answered; ``endpoint`` is a route template, never a path."""
         key = (endpoint, method if method in METHODS else "other", status)
-        if (counter := self._counted.get(key)) is None:
-            counter = self._counted[key] = self._requests.labels(endpoint, key[1], str(status))
+        counter, timer = self._counted.get(key) or self._looked_up(key)
         counter.inc()
-        self._timer(endpoint).observe(seconds)
+        timer.observe(seconds)
 
-    def count_many(self, endpoint: str, method: str, status: int, buckets: Sequence[int], seconds: float) -> None:
-        """Requests that were answered alike: how many fell into each of LATENCY_BUCKETS, and how long all took."""
-        self._requests.labels(endpoint, method, str(status)).inc(sum(buckets))
-        timer = self._timer(endpoint)
-        timer._sum.inc(seconds)
-        for bucket, number in zip(timer._buckets, buckets, strict=True):
-            if number:
-                bucket.inc(number)
-
-    def _timer(self, endpoint: str) -> Any:
-        if (timer := self._timed.get(endpoint)) is None:
-            timer = self._timed[endpoint] = self._seconds.labels(endpoint)
-        return timer
+    def _looked_up(self, key: tuple[str, str, int]) -> tuple[Count, Spread]:
+        endpoint, method, status = key
+        if endpoint not in self._timed:
+            self._timed[endpoint] = COUNTS.spread(self._seconds.labels(endpoint), LATENCY_BUCKETS)
+        counter = COUNTS.count(self._requests.labels(endpoint, method, str(status)))
+        found = self._counted[key] = counter, self._timed[endpoint]
+        return found
 
 
 @cache
@@ -96,7 +91,7 @@ class ForecastMetrics:
             "deepfinance_ready", "1 while every gateway worker takes requests", multiprocess_mode="livemin"
         )
         self._version = ""
-        self._known: dict[tuple[str, str, bool], Sequence[Any]] = {}
+        self._known: dict[tuple[str, str, bool], Sequence[Count]] = {}
 
     def count(self, outcomes: Sequence[Forecast | DeepFinanceError]) -> None:
         """Forecasts were computed, or could not be. Codes are those of our errors, so there are few."""
@@ -108,12 +103,12 @@ class ForecastMetrics:
             for counter in self._counters(key):
                 counter.inc(number)
 
-    def _counters(self, key: tuple[str, str, bool]) -> Sequence[Any]:
+    def _counters(self, key: tuple[str, str, bool]) -> Sequence[Count]:
         """What counts such outcomes, looked up once."""
         if (counters := self._known.get(key)) is None:
             result, provider, stale = key
             of_data = [self._data.labels(provider, "stale" if stale else "fresh")] if provider else []
-            counters = self._known[key] = [self._forecasts.labels(result), *of_data]
+            counters = self._known[key] = [COUNTS.count(each) for each in (self._forecasts.labels(result), *of_data)]
         return counters
 
     def serves(self, version: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from bentoml._internal.configuration.containers import BentoMLContainer
 from fastapi import FastAPI
 
+from counting import COUNTS
 from gateway import operations_examples as examples
 from gateway.backend import Backend
 from gateway.draining import DRAINING
@@ -82,6 +83,7 @@ def _add_performance(app: FastAPI) -> None:
     )
     async def performance_metrics() -> PerformanceReport:
         """Latency percentiles and error rate of every route, batch sizes, cache use and memory, since the start."""
+        COUNTS.hand_over()
         return await asyncio.to_thread(performance, BentoMLContainer.metrics_client.get())
 
     @app.get(
@@ -92,4 +94,5 @@ def _add_performance(app: FastAPI) -> None:
     )
     async def performance_summary() -> PerformanceSummary:
         """The same in a few numbers."""
+        COUNTS.hand_over()
         return await asyncio.to_thread(summary, BentoMLContainer.metrics_client.get())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from counting import COUNTS, Count
 from errors import DeepFinanceError, Forbidden, RateLimited, Unauthorized
 from gateway.auth import Caller
 from gateway.limits import SharedWindows
@@ -25,7 +26,7 @@ class Refusals:
             "Requests refused with 401 (unauthorized) or 403 (forbidden)",
             labelnames=("reason",),
         )
-
+        self._known: dict[tuple[Any, str], Count] = {}
         self._shared = client.Gauge(
             "deepfinance_rate_limit_shared",
             "1 while processes count requests together, 0 while every one counts its own",
@@ -41,6 +42,12 @@ class Refusals:
     def count(self, refusal: DeepFinanceError, caller: Caller | None) -> None:
         """Count it, if it is about keys and limits; without a caller it came from a stranger."""
         if isinstance(refusal, RateLimited):
-            self._rate_limited.labels(key=caller.name if caller is not None else "none").inc()
+            self._counter(self._rate_limited, caller.name if caller is not None else "none").inc()
         elif isinstance(refusal, (Unauthorized, Forbidden)):
-            self._auth_failures.labels(reason=refusal.code).inc()
+            self._counter(self._auth_failures, refusal.code).inc()
+
+    def _counter(self, of: Any, label: str) -> Count:
+        """Labels are names of keys and codes of ours, so there are few."""
+        if (counter := self._known.get((of, label))) is None:
+            counter = self._known[of, label] = COUNTS.count(of.labels(label))
+        return counter

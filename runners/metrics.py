@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import bentoml
 
+from counting import COUNTS
 from runners.foreign import BadAnswer, connection_was_lost
 
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -20,13 +21,13 @@ class RunnerMetrics:
 
     def __init__(self, model: str) -> None:
         metrics = _metrics()
-        self._rows = metrics["rows"].labels(model)
-        self._seconds = metrics["seconds"].labels(model)
+        self._rows = COUNTS.spread(metrics["rows"].labels(model), ROWS)
+        self._seconds = COUNTS.spread(metrics["seconds"].labels(model), SECONDS)
         # there from the start: a counter that first appears as 1 has not increased, for Prometheus
-        self._failures = {reason: metrics["failures"].labels(model, reason) for reason in REASONS}
-        self._refused = metrics["refused"].labels(model)
-        self._queued = metrics["queued"].labels(model)
-        self._away = metrics["away"].labels(model)
+        self._failures = {reason: COUNTS.count(metrics["failures"].labels(model, reason)) for reason in REASONS}
+        self._refused = COUNTS.count(metrics["refused"].labels(model))
+        self._queued = COUNTS.level(metrics["queued"].labels(model))
+        self._away = COUNTS.level(metrics["away"].labels(model))
         self._away.set(0)
 
     def answered(self, n_rows: int, seconds: float) -> None:

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
+from counting import HAND_OVER_EVERY
 from tests.e2e.server import ANYWHERE, KEY, ROOT, Server, running
 from tests.e2e.test_history import stored, write_prices
 
@@ -65,6 +66,7 @@ def test_they_are_one_service_until_the_end(workers: Server, home: Path, prices:
     """In one test, as it ends the service."""
     given = asyncio.run(_ask(workers, 240))
     assert len(set(given)) == 240
+    time.sleep(2 * HAND_OVER_EVERY)
     assert _metric(workers, "deepfinance_forecasts_total", result="ok") == 240
     assert _metric(workers, "deepfinance_http_requests_total", endpoint="/api/v1/predict", status="200") == 240
     assert asyncio.run(_statuses(workers, 2 * LIMIT)) == {200: LIMIT, 429: LIMIT}

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counting import COUNTS
 from gateway.auth import UNCOUNTED_PATHS
 from gateway.door import Door
 from gateway.limits import Addresses, Allowance, Lease, Limit, SlidingWindow
@@ -281,6 +282,7 @@ async def test_refusals_are_counted_by_the_name_of_the_key():
         for key in ("KEY", "READER", "WRONG-KEY", "ANOTHER-WRONG-KEY"):
             for _ in range(2):
                 await client.post("/api/v1/predict", headers={"X-API-Key": key})
+    COUNTS.hand_over()
     text = prometheus_client.generate_latest(registry).decode()
     assert 'deepfinance_rate_limited_total{key="desk"} 1.0' in text
     assert 'deepfinance_auth_failures_total{reason="unauthorized"} 4.0' in text
