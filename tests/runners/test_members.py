@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from runners.members import Member, OnnxMember, load_member
 from tests.runners.tiny import GRID, MEMBERS, rows_for, write_manifest, write_model_set
 
 ALL = tuple(MEMBERS)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _load(folder: Path, name: str) -> Member:
@@ -156,3 +160,14 @@ def test_a_network_runs_in_parts_none_of_which_is_a_lone_row(
     answer = net.predict(rows_for("lstm", n_rows))
     assert seen == runs
     assert answer.shape == (n_rows, *GRID.shape)
+
+
+@pytest.mark.parametrize("first", ["runners.members", "training.export"])
+def test_the_engine_tells_nobody_that_it_runs(model_set: Path, tmp_path: Path, first: str):
+    """ONNX Runtime has telemetry that is on unless refused; what it would send, it keeps in the home folder first."""
+    script = f"import {first}, onnxruntime; onnxruntime.InferenceSession({str(model_set / 'lstm.onnx')!r})"
+    inherited = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment = inherited | {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    environment.pop("XDG_CACHE_HOME", None)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, check=True)
+    assert not [it for it in tmp_path.rglob("*") if "onnxruntime" in it.name or it.name == ".ses"]
