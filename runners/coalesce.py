@@ -11,14 +11,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from contracts import Floats, Floats32, Grid, MemberSpec
 from errors import DeepFinanceError, RunnerUnavailable, Timeout
+from runners.blocks import Block, Order
 from runners.breaker import Breaker
 from runners.foreign import BadAnswer, connection_was_lost, runner_is_away, translated
 
@@ -95,39 +95,6 @@ class Unobserved:
         pass
 
 
-class _Order:
-    """One request's answer in the making."""
-
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self.answer: Floats = np.empty(shape)
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.context = copy_context()
-        self._missing = shape[0]
-
-    def deliver(self, position: int, quantiles: Floats) -> None:
-        self.answer[position] = quantiles
-        self._missing -= 1
-        if not self._missing and not self.done.done():
-            self.done.set_result(None)
-
-    def fail(self, error: DeepFinanceError) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-@dataclass(slots=True)
-class _Row:
-    """One row on its way, and where its answer goes: (request, position in that request)."""
-
-    key: str
-    values: Floats32
-    takers: list[tuple[_Order, int]] = field(default_factory=list)
-
-    @property
-    def wanted(self) -> bool:
-        return any(not order.done.done() for order, _ in self.takers)
-
-
 class CoalescingRunner:
     """``contracts.MemberRunner`` over any async call. Belongs to one event loop."""
 
@@ -145,8 +112,8 @@ class CoalescingRunner:
         self._observer = observer or Unobserved()
         self._limits = limits or Limits()
         self._breaker = Breaker(self._try_out, self._limits.pause, self._observer.away)
-        self._waiting: deque[deque[_Row]] = deque()
-        self._under_way: dict[str, _Row] = {}
+        self._waiting: deque[Block] = deque()
+        self._under_way: dict[str, Block] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters = Counters()
 
@@ -167,7 +134,7 @@ class CoalescingRunner:
     async def predict(self, keys: Sequence[str], rows: Floats32) -> Floats:
         """(n_rows, row_width) -> (n_rows, n_horizons, n_levels); equal keys must name equal rows."""
         self._check(keys, rows)
-        order = _Order((len(rows), *self._grid.shape))
+        order = Order((len(rows), *self._grid.shape))
         if not len(rows):
             return order.answer
         if self._breaker.is_open:
@@ -175,11 +142,13 @@ class CoalescingRunner:
             self._observer.refused()
             raise self._not_answering()
         self._enqueue(keys, rows, order)
+        patience = asyncio.get_running_loop().call_later(self._limits.timeout, order.give_up)
         try:
-            async with asyncio.timeout(self._limits.timeout):
-                await order.done
+            await order.done
         except TimeoutError:
             raise Timeout(f"model {self._spec.name} did not answer in time") from None
+        finally:
+            patience.cancel()
         return order.answer
 
     def lost(self) -> None:
@@ -203,7 +172,7 @@ class CoalescingRunner:
         """Give up every call and row; those calls, cancelled."""
         pending = list(self._tasks)
         self._waiting.clear()
-        self._settle_with_error(list(self._under_way.values()), error)
+        self._settle_with_error(list(dict.fromkeys(self._under_way.values())), error)
         for task in pending:
             task.cancel()
         self._observer.queued(0)
@@ -226,25 +195,49 @@ class CoalescingRunner:
         if rows.dtype != np.float32 or rows.shape != (len(keys), self._spec.row_width) or not np.isfinite(rows).all():
             raise RunnerUnavailable(f"model {self._spec.name} cannot take these inputs")
 
-    def _enqueue(self, keys: Sequence[str], rows: Floats32, order: _Order) -> None:
-        block: deque[_Row] = deque()
+    def _enqueue(self, keys: Sequence[str], rows: Floats32, order: Order) -> None:
+        """Line up the rows that nobody is at, and wait for the others with those who brought them."""
+        blocks: list[Block] = []
+        fresh: list[int] = []
+        shared: dict[Block, tuple[list[int], list[int]]] = {}
         for position, key in enumerate(keys):
-            row = self._under_way.get(key)
-            if row is None:
-                row = self._under_way[key] = _Row(key, rows[position])
-                block.append(row)
+            block = self._under_way.get(key)
+            if block is None:
+                if len(fresh) % self._limits.largest_call == 0:
+                    blocks.append(Block(order))
+                self._under_way[key] = blocks[-1]
+                blocks[-1].places[key] = len(blocks[-1])
+                fresh.append(position)
             else:
-                self.counters.shared_rows += 1
-            row.takers.append((order, position))
-        if block:
-            self._waiting.append(block)
-            self._observer.queued(self.queued_rows)
-            asyncio.get_running_loop().call_soon(self._start_calls)  # after others that are ready now have queued
+                positions, places = shared.setdefault(block, ([], []))
+                positions.append(position)
+                places.append(block.places[key])
+        for block, taken in shared.items():
+            block.takers.append((order, *taken))
+        self.counters.shared_rows += len(keys) - len(fresh)
+        self._line_up(blocks, fresh, rows, order)
+
+    def _line_up(self, blocks: Sequence[Block], positions: list[int], rows: Floats32, order: Order) -> None:
+        """The rows in ``positions`` of what ``order`` brought, in as many blocks as they need."""
+        if not blocks:
+            return
+        if len(blocks) == 1 and len(positions) == len(rows):
+            blocks[0].rows = rows
+            blocks[0].takers.append((order, slice(None), slice(None)))
+        else:
+            for number, block in enumerate(blocks):
+                first = number * self._limits.largest_call
+                of_block = positions[first : first + self._limits.largest_call]
+                block.rows = rows[of_block]
+                block.takers.append((order, of_block, slice(None)))
+        self._waiting.extend(blocks)
+        self._observer.queued(self.queued_rows)
+        asyncio.get_running_loop().call_soon(self._start_calls)  # after others that are ready now have queued
 
     def _start_calls(self) -> None:
         while len(self._tasks) < self._limits.calls_in_flight and (batch := self._next_batch()):
             # as the first who asked, not as whoever happens to start it: what is logged names a request
-            context = batch[0].takers[0][0].context.copy()
+            context = batch[0].brought_by.context.copy()
             task = asyncio.get_running_loop().create_task(self._run(batch), context=context)
             self._tasks.add(task)
             task.add_done_callback(self._finished)
@@ -254,52 +247,44 @@ class CoalescingRunner:
         self._tasks.discard(task)
         self._start_calls()
 
-    def _next_batch(self) -> list[_Row]:
-        """The oldest requests that fit one call; one is split only where it exceeds ``largest_call``."""
-        batch: list[_Row] = []
+    def _next_batch(self) -> list[Block]:
+        """The oldest rows that fit one call, of which nobody's are split."""
+        batch: list[Block] = []
+        n_rows = 0
         while self._waiting:
             block = self._waiting[0]
-            self._drop_abandoned(block)
-            if batch and len(batch) + len(block) > self._limits.rows_per_call:
-                break
-            while block and len(batch) < self._limits.largest_call:
-                batch.append(block.popleft())
-            if block:
+            for key in block.drop_abandoned():
+                self._forget(key, block)
+            if batch and n_rows + len(block) > self._limits.rows_per_call:
                 break
             self._waiting.popleft()
+            if len(block):
+                batch.append(block)
+                n_rows += len(block)
         return batch
 
-    def _drop_abandoned(self, block: deque[_Row]) -> None:
-        """Leave out rows that nobody waits for any more: none, while who brought the block still waits."""
-        if block and not block[0].takers[0][0].done.done():
-            return
-        for _ in range(len(block)):
-            row = block.popleft()
-            if row.wanted:
-                block.append(row)
-            else:
-                self._forget(row)
-
-    async def _run(self, batch: list[_Row]) -> None:
+    async def _run(self, batch: list[Block]) -> None:
         """One call, from rows to answers. Raises only when cancelled: the outcome belongs to the requests."""
         started = time.monotonic()
+        rows = batch[0].rows if len(batch) == 1 else np.concatenate([block.rows for block in batch])
         try:
-            answers = await self._ask(np.stack([row.values for row in batch]))
+            answers = await self._ask(rows)
         except asyncio.CancelledError:
             self._settle_with_error(batch, self._not_answering())  # where nobody has been told yet
             raise
         except Exception as error:
-            self._note_failure(error, len(batch))
+            self._note_failure(error, len(rows))
             self._settle_with_error(batch, translated(error, self._spec.name))
         else:
-            self._note_success(len(batch), time.monotonic() - started)
+            self._note_success(len(rows), time.monotonic() - started)
             self._settle(batch, answers)
 
     async def _ask(self, rows: Floats32) -> Floats:
         """The checked answer of the runner; a lost connection is tried once more."""
         deadline = time.monotonic() + self._limits.timeout
         try:
-            raw = await asyncio.wait_for(self._call(rows), self._limits.timeout)
+            async with asyncio.timeout(self._limits.timeout):
+                raw = await self._call(rows)
         except Exception as error:
             left = min(deadline - time.monotonic(), self._limits.retry_timeout)
             if left <= 0 or not connection_was_lost(error):
@@ -320,22 +305,26 @@ class CoalescingRunner:
             raise BadAnswer("numbers that are not finite")
         return answers
 
-    def _settle(self, batch: list[_Row], answers: Floats) -> None:
-        for row, quantiles in zip(batch, answers, strict=True):
-            self._forget(row)
-            for order, position in row.takers:
-                order.deliver(position, quantiles)
+    def _settle(self, batch: list[Block], answers: Floats) -> None:
+        first = 0
+        for block in batch:
+            self._forget_all(block)
+            block.deliver(answers[first : first + len(block)])
+            first += len(block)
 
-    def _settle_with_error(self, batch: list[_Row], error: DeepFinanceError) -> None:
-        for row in batch:
-            self._forget(row)
-            for order, _ in row.takers:
-                order.fail(type(error)(error.message))  # an exception each: a raised one collects its raiser's trace
+    def _settle_with_error(self, blocks: list[Block], error: DeepFinanceError) -> None:
+        for block in blocks:
+            self._forget_all(block)
+            block.fail(error)
 
-    def _forget(self, row: _Row) -> None:
-        """Not one of the same key that came after it was given up."""
-        if self._under_way.get(row.key) is row:
-            del self._under_way[row.key]
+    def _forget_all(self, block: Block) -> None:
+        for key in block.places:
+            self._forget(key, block)
+
+    def _forget(self, key: str, block: Block) -> None:
+        """Not a row of the same key that came after this one was given up."""
+        if self._under_way.get(key) is block:
+            del self._under_way[key]
 
     def _note_success(self, n_rows: int, latency: float) -> None:
         self._breaker.succeeded()

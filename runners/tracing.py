@@ -11,7 +11,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts import Floats, Floats32
-from runners.coalesce import CoalescingRunner, _Row
+from runners.blocks import Block
+from runners.coalesce import CoalescingRunner
 from runners.served import RunnerService
 from tracing import TRACER, sending_the_rest, shared_step, start_tracing
 
@@ -47,17 +48,18 @@ class TracedRunner(CoalescingRunner):
         if not askers:
             del self._askers[key]
 
-    async def _run(self, batch: list[_Row]) -> None:
-        askers = [span for row in batch for span in self._askers.get(row.key, ())]
+    async def _run(self, batch: list[Block]) -> None:
+        keys = [key for block in batch for key in block.places]
+        askers = [span for key in keys for span in self._askers.get(key, ())]
         kind = SpanKind.CLIENT if self.remote and not self.spec.in_process else SpanKind.INTERNAL
-        with shared_step(f"model {self.spec.name}", askers, kind, rows=len(batch)) as span:
+        with shared_step(f"model {self.spec.name}", askers, kind, rows=len(keys)) as span:
             if span.is_recording():
-                self._calls |= {row.key: span for row in batch}
+                self._calls |= dict.fromkeys(keys, span)
             try:
                 await super()._run(batch)
             finally:
-                for row in batch:
-                    self._calls.pop(row.key, None)
+                for key in keys:
+                    self._calls.pop(key, None)
 
     def _note_failure(self, error: Exception, n_rows: int) -> None:
         span = trace.get_current_span()

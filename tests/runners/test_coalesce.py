@@ -397,3 +397,26 @@ def test_whatever_is_asked_everyone_gets_their_own_rows(requests: list[list[int]
         assert fake.most_at_once <= limits.calls_in_flight
 
     asyncio.run(scenario())
+
+
+async def test_of_rows_whose_bringer_went_away_those_are_computed_that_others_wait_for():
+    fake, go_on = FakeRunner(), asyncio.Event()
+
+    async def held(rows: Floats32) -> Any:
+        await go_on.wait()
+        return await fake(rows)
+
+    runner = coalescing(held, replace(PATIENT, calls_in_flight=1))
+    first = asyncio.create_task(runner.predict(["z"], row(9)))
+    await asyncio.sleep(0)
+    bringer = asyncio.create_task(runner.predict(list("abc"), np.concatenate([row(1), row(2), row(3)])))
+    await asyncio.sleep(0)
+    rows = np.concatenate([row(3), row(4), row(2)])
+    other = asyncio.create_task(runner.predict(list("cdb"), rows))
+    await asyncio.sleep(0)
+    bringer.cancel()
+    go_on.set()
+    np.testing.assert_array_equal(await other, right_answer(rows))
+    await first
+    assert fake.sizes == [1, 3]
+    assert runner.is_idle
