@@ -137,7 +137,7 @@ class Guard:
                 error.message = f"{self.name} {error.message}"
                 error.args = (error.message,)
             raise
-        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError):
             outcome = "faulty"
             raise Faulty(f"{self.name} answers in a form that is not its own", worth_retrying=False) from None
         finally:

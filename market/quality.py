@@ -7,9 +7,9 @@ Row rules: a readable time that is not in the future, no second bar of that time
 finite and positive, volume not negative, high >= low, open and close within [low, high] give or take
 ``RANGE_TOLERANCE`` (vendors round each column on its own).
 
-Jumps: a move of more than ``JUMP`` (log return of ``total_return_close``, any kind of asset) that is undone
+Jumps: a move of more than ``JUMP`` (log return of ``close`` or ``adj_close``, any kind of asset) that is undone
 by the next bar is a vendor's misprint and is dropped. One that stays is news, an unadjusted split or the
-last bar, which nobody can judge yet: it is kept and reported.
+last bar, which nobody can judge yet: it is kept and reported if it is in the returns, or the last.
 """
 
 from __future__ import annotations
@@ -205,17 +205,23 @@ def _drop(rows: _Rows, rules: Iterator[tuple[str, Mask]] | list[tuple[str, Mask]
 
 def _spikes(rows: _Rows) -> Mask:
     """(n_rows,) bars that jump away from the bar before and are back at its level with the bar after."""
-    moves = np.diff(np.log(rows.total_return_close()))
     spikes = np.zeros(len(rows), dtype=bool)
-    away, back = moves[:-1], moves[1:]
-    spikes[1:-1] = (np.abs(away) > JUMP) & (np.abs(back) > JUMP) & (np.abs(away + back) <= SPIKE_REMAINDER)
+    for column in (rows.columns["close"], rows.total_return_close()):
+        moves = np.diff(np.log(column))
+        away, back = moves[:-1], moves[1:]
+        spikes[1:-1] |= (np.abs(away) > JUMP) & (np.abs(back) > JUMP) & (np.abs(away + back) <= SPIKE_REMAINDER)
     return spikes
 
 
 def _jumps(rows: _Rows) -> list[BarIssue]:
+    """In the returns; of the newest bar also in the close alone, which is the price that a forecast starts from."""
     moves = np.diff(np.log(rows.total_return_close()))
-    found = np.flatnonzero(np.abs(moves) > JUMP)
-    return [BarIssue(str(rows.times[i + 1]), f"kept: a jump of {np.expm1(moves[i]):+.0%} in one bar") for i in found]
+    closes = np.diff(np.log(rows.columns["close"]))
+    found = np.abs(moves) > JUMP
+    found[-1:] |= np.abs(closes[-1:]) > JUMP
+    moves[-1:] = np.where(np.abs(moves[-1:]) > JUMP, moves[-1:], closes[-1:])
+    at = np.flatnonzero(found)
+    return [BarIssue(str(rows.times[i + 1]), f"kept: a jump of {np.expm1(moves[i]):+.0%} in one bar") for i in at]
 
 
 def _latest_allowed(timeframe: Timeframe, now: datetime | None) -> np.datetime64 | None:

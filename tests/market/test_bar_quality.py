@@ -300,6 +300,20 @@ def test_jumps_are_looked_for_in_adjusted_prices():
     assert bars.issues == ()
 
 
+def test_a_misprinted_close_is_dropped_though_the_adjusted_one_is_right():
+    close = np.full(SOUND, 10.0)
+    close[5] = 30.0
+    bars = build(days(SOUND), {"close": close, "adj_close": np.full(SOUND, 9.0)})
+    assert [(i.time, i.problem) for i in bars.issues] == [("2020-01-06", "dropped: a misprint, undone by the next bar")]
+
+
+def test_a_newest_close_that_the_adjusted_one_does_not_know_is_reported():
+    close = np.full(SOUND, 10.0)
+    close[-1] = 30.0
+    bars = build(days(SOUND), {"close": close, "adj_close": np.full(SOUND, 9.0)})
+    assert [(i.time, i.problem) for i in bars.issues] == [(str(days(SOUND)[-1]), "kept: a jump of +200% in one bar")]
+
+
 def test_hourly_bars_keep_their_hours_and_daily_ones_only_the_date():
     times = np.datetime64("1969-12-31T05:00:00", "ns") + np.arange(SOUND) * np.timedelta64(1, "D")
     hourly = build(times, sound_columns(SOUND), timeframe="1h")

@@ -319,6 +319,14 @@ async def test_yahoo_answering_something_else_is_not_believed(server: VendorServ
         await yahoo(server, wire.yahoo_chart(SHARES, **{"symbol": "AAPL", **meta}))
 
 
+@pytest.mark.parametrize("stamp", [10**18, -(10**18), 10**30])
+async def test_a_stamp_that_no_calendar_knows_is_no_answer(server: VendorServer, stamp: int):
+    chart = wire.yahoo_chart(SHARES)
+    result_of(chart)["timestamp"][10] = stamp
+    with pytest.raises(SourceUnavailable, match="in a form that is not its own"):
+        await yahoo(server, chart)
+
+
 async def test_yahoo_closes_are_adjusted_for_splits_and_adj_close_for_dividends_too(server: VendorServer):
     chart = wire.yahoo_chart(SHARES)
     day = SHARES.days[100]
