@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal, TypeVar
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from contracts import (
+    RANGED,
+    AssetClass,
     Bars,
     Calendar,
     ConfidenceBreakdown,
@@ -29,7 +32,7 @@ from contracts import (
     PathStep,
 )
 from ensemble.confidence import data_quality, historical_skill
-from ensemble.distribution import Distribution, MemberFailure
+from ensemble.distribution import Blending, MemberFailure
 from errors import DeepFinanceError
 from features.spec import BARS_NEEDED
 from figures import SHOWN_LEVELS, Asked, Figures, Subject, figures_of
@@ -39,6 +42,9 @@ POOLED = "not fitted to this symbol: fixed parameter sets weighed by its own ret
 NEEDS_RANGES = "needs open, high, low and volume, which these bars do not have"
 # A measured difference counts when chance alone would show it less than one time in twenty.
 SIGNIFICANCE = 0.05
+
+_SHOWN = tuple(f"{level:g}" for level in SHOWN_LEVELS)
+_MEDIAN = SHOWN_LEVELS.index(0.5)
 
 
 Found = TypeVar("Found")
@@ -62,6 +68,52 @@ class Common:
         return found
 
 
+class _Terms(NamedTuple):
+    """What decides all of an answer but its prices. ``blending`` and ``failures`` are of the members asked,
+    ``own_weights`` says whether the caller gave weights."""
+
+    model_set: ModelSet
+    kind: str
+    asset_class: AssetClass
+    blending: Blending
+    failures: tuple[tuple[str, MemberFailure], ...]
+    models: tuple[str, ...] | None
+    own_weights: bool
+    horizon: int
+    confidence_level: float
+
+    @classmethod
+    def of(cls, request: ForecastRequest, subject: Subject, model_set: ModelSet) -> _Terms:
+        spread = subject.spread
+        return cls(
+            model_set,
+            subject.kind,
+            subject.instrument.asset_class,
+            spread.blending,
+            tuple(spread.failures.items()),
+            request.models,
+            bool(request.weights),
+            request.horizon,
+            request.confidence_level,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stated:
+    """What follows from the terms.
+
+    ``members`` are as they are answered, each with the place of its target in ``Figures.targets``, None where it has
+    none. ``whose`` and ``unproven`` are notes, ``named`` is what the terms add to the name of a forecast, as JSON.
+    """
+
+    evidence: Evidence
+    historical_skill: float | None
+    members: tuple[tuple[MemberAnswer, int | None], ...]
+    whose: tuple[str, ...]
+    unproven: tuple[str, ...]
+    named: str
+
+
 def answers(asked: Sequence[Asked], common: Common) -> list[Forecast | DeepFinanceError]:
     """Prices, path, confidence and evidence for each request, in order, or why there are none."""
     made: list[Forecast | DeepFinanceError] = []
@@ -74,43 +126,41 @@ def answers(asked: Sequence[Asked], common: Common) -> list[Forecast | DeepFinan
 
 
 def _answer(request: ForecastRequest, subject: Subject, figures: Figures, common: Common) -> Forecast:
-    bars, spread, now = subject.bars, subject.spread, common.now
-    price, up = figures.price, figures.probability_up
-    as_of = _day(bars, -1)
-    sessions = _sessions_after(subject.instrument.calendar, as_of, request.horizon, common)
-    quantiles = dict(zip(SHOWN_LEVELS, figures.quantiles, strict=True))
+    bars, price, up = subject.bars, figures.price, figures.probability_up
+    stated = _stated(_Terms.of(request, subject, common.model_set))
+    sessions = _sessions_after(subject.instrument.calendar, bars.last_day, request.horizon, common)
     path = tuple(
         PathStep(i, day, median, lower, upper)
         for i, (day, (lower, median, upper)) in enumerate(zip(sessions, figures.path, strict=True), 1)
     )
-    evidence = _evidence(request, subject, common)
-    direction = _direction(up, evidence)
+    target = figures.quantiles[_MEDIAN]
+    direction = _direction(up, stated.evidence)
     return Forecast(
-        forecast_id=_forecast_id(request, subject, common),
+        forecast_id=_forecast_id(subject, stated),
         symbol=request.symbol,
         timeframe=request.timeframe,
-        as_of=as_of,
+        as_of=bars.last_day,
         current_price=price,
         currency=subject.instrument.currency,
         horizon=request.horizon,
         target_date=sessions[-1],
-        price_target=quantiles[0.5],
-        expected_return=quantiles[0.5] / price - 1.0,
+        price_target=target,
+        expected_return=target / price - 1.0,
         direction=direction,
         probability_up=up,
         confidence=max(up, 1.0 - up),
         confidence_level=request.confidence_level,
         lower=path[-1].lower,
         upper=path[-1].upper,
-        quantiles={f"{level:g}": value for level, value in quantiles.items()},
+        quantiles=dict(zip(_SHOWN, figures.quantiles, strict=True)),
         path=path,
-        members=_members(request, subject, figures, common.model_set),
-        confidence_breakdown=_breakdown(subject, figures, as_of, evidence, common),
-        evidence=evidence,
-        data=data_report(bars, _last_session(subject.instrument.calendar, common), now),
+        members=_members(stated, figures),
+        confidence_breakdown=_breakdown(subject, figures, stated, common),
+        evidence=stated.evidence,
+        data=data_report(bars, _last_session(subject.instrument.calendar, common), common.now),
         models_version=common.model_set.version,
-        degraded=(*spread.failures, *(f"source:{name}" for name in bars.skipped)),
-        notes=(*_notes(request, evidence, direction, subject, common), *_source_notes(bars, now)),
+        degraded=(*subject.spread.failures, *(f"source:{name}" for name in bars.skipped)),
+        notes=(*_notes(stated, direction, subject), *_source_notes(bars, common.now)),
     )
 
 
@@ -124,25 +174,45 @@ def _last_session(calendar: str, common: Common) -> date:
     return common.once(("last", calendar), lambda: find(calendar, common.now))
 
 
-def _members(
-    request: ForecastRequest, subject: Subject, figures: Figures, model_set: ModelSet
-) -> tuple[MemberAnswer, ...]:
+def _members(stated: _Stated, figures: Figures) -> tuple[MemberAnswer, ...]:
+    return tuple(
+        [
+            each
+            if at is None
+            else MemberAnswer(each.model, each.version, each.weight, figures.targets[at], each.status, note=each.note)
+            for each, at in stated.members
+        ]
+    )
+
+
+@lru_cache(maxsize=1024)  # confidence levels and weights come from callers
+def _stated(terms: _Terms) -> _Stated:
+    evidence = _evidence(terms)
+    return _Stated(
+        evidence,
+        historical_skill(evidence.skill_vs_random_walk, evidence.p_value),
+        tuple(_members_asked(terms)),
+        _whose(terms),
+        _unproven(evidence),
+        _named(terms),
+    )
+
+
+def _members_asked(terms: _Terms) -> Iterator[tuple[MemberAnswer, int | None]]:
     """Those asked, in published order; the weight is the one at the grid horizon nearest below the asked one."""
-    spread, has_ranges = subject.spread, subject.bars.has_ranges
-    column = bisect_right(model_set.grid.horizons, request.horizon) - 1
-    weights = dict(zip(spread.members, spread.weights[:, column].tolist(), strict=True))
-    targets = dict(zip(subject.own, figures.targets, strict=True))
-    answers = []
+    used, model_set = terms.blending, terms.model_set
+    column = bisect_right(model_set.grid.horizons, terms.horizon) - 1
+    weights = dict(zip(used.members, used.weights[:, column].tolist(), strict=True))
+    failures = dict(terms.failures)
     for spec in model_set.members:
         if spec.name in weights:
-            weight, note = weights[spec.name], POOLED if spec.kind == "garch" else None
-            answers.append(MemberAnswer(spec.name, spec.version, weight, targets[spec.name], "ok", note=note))
-        elif spec.name in spread.failures:
-            reason = spread.failures[spec.name].reason
-            answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "failed", reason))
-        elif (request.models is None or spec.name in request.models) and not spec.fits(has_ranges):
-            answers.append(MemberAnswer(spec.name, spec.version, 0.0, None, "left_out", NEEDS_RANGES))
-    return tuple(answers)
+            note = POOLED if spec.kind == "garch" else None
+            at = used.members.index(spec.name)
+            yield MemberAnswer(spec.name, spec.version, weights[spec.name], None, "ok", note=note), at
+        elif spec.name in failures:
+            yield MemberAnswer(spec.name, spec.version, 0.0, None, "failed", failures[spec.name].reason), None
+        elif (terms.models is None or spec.name in terms.models) and not spec.fits(terms.kind.endswith(RANGED)):
+            yield MemberAnswer(spec.name, spec.version, 0.0, None, "left_out", NEEDS_RANGES), None
 
 
 def member_event(
@@ -160,37 +230,30 @@ def member_event(
     return MemberEvent(spec.name, spec.version, "ok", float(target))
 
 
-def _evidence(request: ForecastRequest, subject: Subject, common: Common) -> Evidence:
-    """What was measured for such a request; the symbol does not matter."""
-    about = subject.instrument.asset_class, subject.spread.members, bool(request.weights)
-    key = "evidence", *about, request.horizon, request.confidence_level
-    return common.once(key, lambda: _measured(request, subject, common.model_set))
-
-
-def _measured(request: ForecastRequest, subject: Subject, model_set: ModelSet) -> Evidence:
-    """What was measured for this horizon, kind of asset, level and set of members that answered.
+def _evidence(terms: _Terms) -> Evidence:
+    """What was measured for this horizon, kind of asset, level and set of members that answered; the symbol does not
+    matter.
 
     A member that needs ranges is left out of the comparison where only closes were measured; the scope says so.
     """
-    asset_class, spread = subject.instrument.asset_class, subject.spread
-    table = model_set.evidence.get(asset_class)
+    table, members = terms.model_set.evidence.get(terms.asset_class), terms.blending.members
     if table is None:
-        return _no_evidence(f"nothing was measured for assets of the kind {asset_class}")
-    found = _measured_subset(spread, table, model_set)
+        return _no_evidence(f"nothing was measured for assets of the kind {terms.asset_class}")
+    found = _measured_subset(members, table, terms.model_set)
     if found is None:
-        return _no_evidence(f"{asset_class}: the members {', '.join(spread.members)} were not measured together")
+        return _no_evidence(f"{terms.asset_class}: the members {', '.join(members)} were not measured together")
     row, names = found
-    step = request.horizon - 1
+    step = terms.horizon - 1
     sign_was_measured = row == 0  # only of all members together
     skill, p_value = float(table.skill[row, step]), float(table.p_value[row, step])
     return Evidence(
-        coverage=float(np.interp(request.confidence_level, table.cover_levels, table.coverage[row, step])),
+        coverage=float(np.interp(terms.confidence_level, table.cover_levels, table.coverage[row, step])),
         samples=int(table.samples[step]),
         skill_vs_random_walk=skill,
         p_value=p_value,
         beats_random_walk=skill > 0 and p_value < SIGNIFICANCE,
         window=table.window,
-        scope=_scope(request, table, spread, names),
+        scope=_scope(terms, table, names),
         up_share=float(table.up_share[step]),
         direction_accuracy=float(table.accuracy[step]) if sign_was_measured else None,
         direction_p_value=float(table.direction_p_value[step]) if sign_was_measured else None,
@@ -204,22 +267,22 @@ def _no_evidence(reason: str) -> Evidence:
 
 
 def _measured_subset(
-    spread: Distribution, table: EvidenceTable, model_set: ModelSet
+    members: tuple[str, ...], table: EvidenceTable, model_set: ModelSet
 ) -> tuple[int, tuple[str, ...]] | None:
     """Row of the table for the members that answered, or for those of them that closes alone can feed."""
     closes_alone = {member.name for member in model_set.members if member.fits(has_ranges=False)}
-    for names in (spread.members, tuple(name for name in spread.members if name in closes_alone)):
+    for names in (members, tuple(name for name in members if name in closes_alone)):
         rows = np.flatnonzero(table.masks == model_set.mask(names))
         if names and rows.size:
             return int(rows[0]), names
     return None
 
 
-def _scope(request: ForecastRequest, table: EvidenceTable, spread: Distribution, measured: tuple[str, ...]) -> str:
+def _scope(terms: _Terms, table: EvidenceTable, measured: tuple[str, ...]) -> str:
     scope = f"{table.scope}; members {', '.join(measured)}"
-    if unmeasured := [name for name in spread.members if name not in measured]:
+    if unmeasured := [name for name in terms.blending.members if name not in measured]:
         scope += f"; without {', '.join(unmeasured)}, for which no prices of that time are at hand"
-    if request.weights:
+    if terms.own_weights:
         scope += "; measured with the published weights, not with those asked for"
     return scope
 
@@ -231,28 +294,22 @@ def _direction(up: float, evidence: Evidence) -> Literal["bullish", "bearish", "
     return "bullish" if up >= 0.5 else "bearish"
 
 
-def _breakdown(
-    subject: Subject, figures: Figures, as_of: date, evidence: Evidence, common: Common
-) -> ConfidenceBreakdown:
-    window = subject.bars.times[-BARS_NEEDED:]
-    between = subject.instrument.calendar, _day(subject.bars, -len(window)), as_of
+def _breakdown(subject: Subject, figures: Figures, stated: _Stated, common: Common) -> ConfidenceBreakdown:
+    bars = subject.bars
+    window = min(len(bars), BARS_NEEDED)
+    between = subject.instrument.calendar, bars.day(-window), bars.last_day
     expected = common.once(("between", *between), lambda: common.calendar.sessions_between(*between))
-    skill = evidence.skill_vs_random_walk, evidence.p_value
     return ConfidenceBreakdown(
-        model_agreement=figures.agreement,
-        historical_skill=common.once(("skill", *skill), lambda: historical_skill(*skill)),
-        data_quality=data_quality(len(window), expected),
-        regime=figures.regime,
+        figures.agreement, stated.historical_skill, data_quality(window, expected), figures.regime
     )
 
 
 def data_report(bars: Bars, last_session: date, now: datetime) -> DataReport:
     """What is told of the bars; ``last_session`` is the newest that has closed at ``now``."""
-    last_bar = _day(bars, -1)
     return DataReport(
         provider=bars.provider,
-        last_bar=last_bar,
-        stale=last_bar < last_session or bars.is_last_good,
+        last_bar=bars.last_day,
+        stale=bars.last_day < last_session or bars.is_last_good,
         bars=len(bars),
         fingerprint=bars.fingerprint,
         dropped=tuple(issue for issue in bars.issues if issue.problem.startswith("dropped:")),
@@ -272,45 +329,48 @@ def _source_notes(bars: Bars, now: datetime) -> tuple[str, ...]:
         age = (_age(bars, now) or 0.0) / 60
         return (f"Prices are the last good ones of {bars.provider}, {age:.0f} min old: no answer now from {missing}.",)
     if bars.skipped:
-        return (f"No answer now from {missing}: the prices are those of {bars.provider} and end on {_day(bars, -1)}.",)
+        return (f"No answer now from {missing}: the prices are those of {bars.provider} and end on {bars.last_day}.",)
     return ()
 
 
-def _notes(
-    request: ForecastRequest, evidence: Evidence, direction: str, subject: Subject, common: Common
-) -> tuple[str, ...]:
+def _notes(stated: _Stated, direction: str, subject: Subject) -> Iterator[str]:
     """What a reader must know and might not look for."""
-    notes: list[str] = []
-    spread = subject.spread
-    weighted = common.once(("weighted", subject.kind), lambda: frozenset(common.model_set.weighted(subject.kind)))
-    if request.models is None and weighted.isdisjoint(spread.members):
-        notes.append(f"This is the fallback: no model but {' and '.join(spread.members)} could answer.")
+    yield from stated.whose
     if not subject.is_corrected:
-        notes.append("Not corrected by recent outcomes: a model could not say what it would have forecast.")
-    if evidence.samples == 0:
-        notes.append(f"No evidence: {evidence.scope}.")
-    elif not evidence.beats_random_walk:
-        notes.append("No measured skill: at this horizon the forecast did not beat a random walk out of sample.")
+        yield "Not corrected by recent outcomes: a model could not say what it would have forecast."
+    yield from stated.unproven
     if direction == "neutral":
-        notes.append("Direction is neutral: out of sample the sign was not told better than by the base rate.")
-    if spread.failures:
-        notes.append(f"Answered without {', '.join(spread.failures)}; interval and evidence are those of the rest.")
-    return tuple(notes)
+        yield "Direction is neutral: out of sample the sign was not told better than by the base rate."
+    if failures := subject.spread.failures:
+        yield f"Answered without {', '.join(failures)}; interval and evidence are those of the rest."
 
 
-def _forecast_id(request: ForecastRequest, subject: Subject, common: Common) -> str:
+def _whose(terms: _Terms) -> tuple[str, ...]:
+    weighted, members = terms.model_set.weighted(terms.kind), terms.blending.members
+    if terms.models is not None or not set(weighted).isdisjoint(members):
+        return ()
+    return (f"This is the fallback: no model but {' and '.join(members)} could answer.",)
+
+
+def _unproven(evidence: Evidence) -> tuple[str, ...]:
+    if evidence.samples == 0:
+        return (f"No evidence: {evidence.scope}.",)
+    if not evidence.beats_random_walk:
+        return ("No measured skill: at this horizon the forecast did not beat a random walk out of sample.",)
+    return ()
+
+
+def _forecast_id(subject: Subject, stated: _Stated) -> str:
     """The same inputs give the same forecast and the same name: a hash of all that the answer depends on."""
-    spread = subject.spread
-    series = [subject.bars.fingerprint, common.model_set.version, request.horizon, request.confidence_level]
-    used = common.once(
-        ("used", subject.kind, spread.members, tuple(spread.failures), spread.weights.tobytes()),
-        lambda: json.dumps([list(spread.members), list(spread.failures), spread.weights.tolist()]),
-    )
-    # the JSON of one list, of which a part is kept
-    parts = f"{json.dumps(series)[:-1]}, {used[1:-1]}, {json.dumps(subject.is_corrected)}]"
+    # the JSON of one list, of which a part is kept; a fingerprint has nothing that JSON would escape
+    is_corrected = "true" if subject.is_corrected else "false"
+    parts = f'["{subject.bars.fingerprint}", {stated.named}, {is_corrected}]'
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
-def _day(bars: Bars, index: int) -> date:
-    day: date = bars.times[index].astype("datetime64[D]").item()
-    return day
+def _named(terms: _Terms) -> str:
+    """As items of a JSON list."""
+    used = terms.blending
+    failed = [name for name, _ in terms.failures]
+    parts = [terms.model_set.version, terms.horizon, terms.confidence_level]
+    return json.dumps([*parts, used.members, failed, used.weights.tolist()])[1:-1]

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from functools import cached_property
+from typing import Literal, Protocol, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,18 @@ Ints = NDArray[np.intp]
 Times = NDArray[np.datetime64]
 
 Timeframe = Literal["1d", "1h"]
+
+Record = TypeVar("Record")
+
+
+@dataclass_transform(frozen_default=True)
+def record(cls: type[Record]) -> type[Record]:
+    """A dataclass that an answer is made of, thirty a forecast: frozen for the type checker alone.
+
+    What a frozen class does at run time is four fifths of the time that making one takes; and of a class without slots
+    orjson writes the attributes as they lie, of one with slots it looks each up.
+    """
+    return dataclass(cls)
 
 
 class AssetClass(StrEnum):
@@ -56,7 +69,7 @@ class BarIssue:
     problem: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Bars:
     """Checked prices of one symbol, oldest first, strictly increasing in time.
 
@@ -105,7 +118,17 @@ class Bars:
         """Whether the source that gave them cannot renew them now."""
         return self.provider in self.skipped
 
-    @property
+    def day(self, index: int) -> date:
+        """Of one bar."""
+        found: date = self.times[index].astype("datetime64[D]").item()
+        return found
+
+    @cached_property
+    def last_day(self) -> date:
+        """Of the newest bar: what a forecast is as of."""
+        return self.day(-1)
+
+    @cached_property
     def has_ranges(self) -> bool:
         """Whether open, high, low and volume are all there: what the members that use ranges need."""
         return all(column is not None for column in (self.open, self.high, self.low, self.volume))
@@ -271,7 +294,7 @@ class EvidenceTable:
     window: tuple[date, date]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelSet:
     """Members, weights, calibration and evidence: trained, evaluated and published as one versioned unit.
 
@@ -335,7 +358,7 @@ class ForecastRequest:
     explain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PathStep:
     step: int
     date: date
@@ -344,7 +367,7 @@ class PathStep:
     upper: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemberAnswer:
     """A member as the caller sees it; ``weight`` is the one used, 0 for a member that failed or was left out by rule
     because the bars lack what it needs."""
@@ -369,7 +392,7 @@ class MemberEvent:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConfidenceBreakdown:
     """Four fractions, 1 is best; definitions in ensemble/confidence.py. They explain, they do not enter ``confidence``.
 
@@ -382,7 +405,7 @@ class ConfidenceBreakdown:
     regime: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Evidence:
     """What the out-of-sample evaluation measured for this horizon, kind of asset and set of members.
 
@@ -404,7 +427,7 @@ class Evidence:
     direction_edge: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataReport:
     """``stale``: a newer session has closed, or the source cannot renew these bars now. ``age_seconds`` since a live
     source gave them, None for bars that no live source gave. ``suspicious`` bars look odd and were kept."""
@@ -486,7 +509,7 @@ class Explanation:
     missing: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Forecast:
     """One answer. Prices are in ``currency``, returns are simple returns as fractions."""
 

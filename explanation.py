@@ -88,7 +88,9 @@ async def _tree(
     raw = parts_of(await explain(_with_horizons(matrix.tabular, asked)), shares, grid)
     unit = float(matrix.sigma[0]) * float(np.sqrt(request.horizon))
     own = subject.own.get(spec.name)
-    calibration = np.zeros((0, 3)) if own is None else _calibration(own[request.horizon - 1], raw, unit, grid)
+    calibration = (
+        np.zeros((0, 3)) if own is None else _calibration(own[subject.row, request.horizon - 1], raw, unit, grid)
+    )
     parts = effects(np.concatenate([raw, calibration]), float(subject.bars.close[-1]), unit)
     features, base = parts[: len(FEATURE_NAMES) + 1], parts[len(FEATURE_NAMES) + 1]
     values = [*map(float, matrix.tabular[0]), float(request.horizon)]

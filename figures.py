@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from contracts import Bars, Floats, ForecastRequest, Instrument, ModelSet
+from contracts import Bars, Floats, ForecastRequest, Instrument, ModelSet, record
 from ensemble.confidence import model_agreement, regime_typicality
 from ensemble.distribution import Distribution
 from ensemble.surface import at_levels
@@ -18,19 +18,23 @@ SHOWN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What one answer is about: the bars, what they are of, their kind (contracts.kind_of), the distribution of
-    their future (one row), each answering member's own (n_steps, n_levels) surface, and whether its recent outcomes
-    corrected it."""
+    """What one answer is about: the bars, what they are of, their kind (contracts.kind_of), and whether its recent
+    outcomes corrected it.
+
+    ``spread`` is the distribution of the future of all series that were worked out together, ``own`` each answering
+    member's (n_rows, n_steps, n_levels) surfaces of them, and ``row`` the place of this one.
+    """
 
     bars: Bars
     instrument: Instrument
     kind: str
     spread: Distribution
     own: Mapping[str, Floats]
+    row: int = 0
     is_corrected: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Figures:
     """Those of one answer. ``quantiles`` at SHOWN_LEVELS, (lower, median, upper) of each step of ``path``, and
     ``targets``, each member's own median in the order of ``Subject.own``, are prices; ``agreement`` and ``regime`` are
@@ -49,53 +53,60 @@ Asked = tuple[ForecastRequest, Subject]
 
 
 def figures_of(asked: Sequence[Asked], model_set: ModelSet) -> list[Figures]:
-    """In order; those of the same kind and members are worked out together."""
-    alike: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    """In order; those of series that were worked out together are as well."""
+    together: dict[Distribution, list[int]] = {}
     for at, (_, subject) in enumerate(asked):
-        alike.setdefault((subject.kind, tuple(subject.own)), []).append(at)
+        together.setdefault(subject.spread, []).append(at)
     found: dict[int, Figures] = {}
-    for (kind, _), places in alike.items():
-        found |= zip(places, _together([asked[at] for at in places], kind, model_set), strict=True)
+    for places in together.values():
+        found |= zip(places, _together([asked[at] for at in places], model_set), strict=True)
     return [found[at] for at in range(len(asked))]
 
 
-def _together(asked: Sequence[Asked], kind: str, model_set: ModelSet) -> Iterator[Figures]:
-    levels = model_set.grid.levels
-    steps = [request.horizon - 1 for request, _ in asked]
-    spreads = [subject.spread for _, subject in asked]
+def _together(asked: Sequence[Asked], model_set: ModelSet) -> Iterator[Figures]:
+    """Of requests about rows of the same distribution."""
+    levels, (_, one) = model_set.grid.levels, asked[0]
+    at = np.array([subject.row for _, subject in asked]), np.array([request.horizon - 1 for request, _ in asked])
     prices = np.array([subject.bars.close[-1] for _, subject in asked])
-    blended = np.stack([spread.surfaces[0, step] for spread, step in zip(spreads, steps, strict=True)])
-    own = np.array(
-        [[surface[step] for surface in each.own.values()] for (_, each), step in zip(asked, steps, strict=True)]
-    )
+    own = np.stack([surfaces[at] for surfaces in one.own.values()], axis=1)
     # with each other: the corrected blend would make a correction look like disagreement
     agreement = model_agreement(own, own.mean(axis=1), levels)
-    regime = regime_typicality(np.array([spread.regime[0] for spread in spreads]), model_set.calibration[kind].regime)
+    shown = at_levels(one.spread.surfaces[at], levels, SHOWN_LEVELS)
     return map(
         Figures,
         prices.tolist(),
-        (prices[:, None] * np.exp(at_levels(blended, levels, SHOWN_LEVELS))).tolist(),
+        (prices[:, None] * np.exp(shown)).tolist(),
         _paths(asked, prices, levels),
         (prices[:, None] * np.exp(own[:, :, levels.index(0.5)])).tolist(),
-        [float(spread.probability_up[0, step]) for spread, step in zip(spreads, steps, strict=True)],
+        one.spread.probability_up[at].tolist(),
         [None] * len(asked) if agreement is None else agreement.tolist(),
-        regime.tolist(),
+        regime_typicality(one.spread.regime[at[0]], model_set.calibration[one.kind].regime).tolist(),
     )
 
 
 def _paths(asked: Sequence[Asked], prices: Floats, levels: tuple[float, ...]) -> list[list[list[float]]]:
     """(lower, median, upper) of every step of every answer; all steps of those at the same level are one array."""
+    alike: dict[float, list[int]] = {}
+    for at, (request, _) in enumerate(asked):
+        alike.setdefault(request.confidence_level, []).append(at)
     found: dict[int, list[list[float]]] = {}
-    for level in {request.confidence_level for request, _ in asked}:
-        places = [at for at, (request, _) in enumerate(asked) if request.confidence_level == level]
+    for level, places in alike.items():
         horizons = [asked[at][0].horizon for at in places]
-        surfaces = [asked[at][1].spread.surfaces[0, :horizon] for at, horizon in zip(places, horizons, strict=True)]
+        surfaces = [
+            asked[at][1].spread.surfaces[asked[at][1].row, :horizon]
+            for at, horizon in zip(places, horizons, strict=True)
+        ]
         tail = tail_level(level)
         ahead = np.exp(at_levels(np.concatenate(surfaces), levels, (tail, 0.5, 1 - tail)))
         path = iter((np.repeat(prices[places], horizons)[:, None] * ahead).tolist())
         for at, horizon in zip(places, horizons, strict=True):
             found[at] = list(islice(path, horizon))
     return [found[at] for at in range(len(asked))]
+
+
+def _surface(request: ForecastRequest, subject: Subject) -> Floats:
+    """(n_steps, n_levels), those that the answer shows."""
+    return subject.spread.surfaces[subject.row, : request.horizon]
 
 
 def tail_level(confidence_level: float) -> float:

@@ -6,13 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
 from condition import health_checks, models_status
 from contracts import (
-    Bars,
     Forecast,
     ForecastRequest,
     HealthProbe,
@@ -264,10 +263,10 @@ class Forecaster:
             calendar=instrument.calendar,
             asset_class=instrument.asset_class.value,
             provider=bars.provider,
-            first_bar=_day(bars, 0),
-            last_bar=_day(bars, -1),
+            first_bar=bars.day(0),
+            last_bar=bars.last_day,
             bars=len(bars),
-            stale=_day(bars, -1) < newest or bars.is_last_good,
+            stale=bars.last_day < newest or bars.is_last_good,
         )
 
     async def warm_up(self) -> None:
@@ -332,8 +331,3 @@ class Forecaster:
             raise
         except DeepFinanceError as error:
             log.debug("cannot tell whether %s is known: %s", symbol, error.message)
-
-
-def _day(bars: Bars, index: int) -> date:
-    day: date = bars.times[index].astype("datetime64[D]").item()
-    return day

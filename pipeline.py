@@ -175,8 +175,9 @@ async def _subjects(
             usable.bars,
             usable.instrument,
             kind,
-            spread.row(row),
-            {name: surfaces[row] for name, surfaces in alone.items()},
+            spread,
+            alone,
+            row,
             is_corrected=found[row] is not None,
         )
         for row, (each, usable) in enumerate(series.items())

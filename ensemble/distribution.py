@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,23 +23,57 @@ class MemberFailure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Blending:
+    """How members become one distribution: ``weights`` (n_members, n_horizons) of ``members``, each column summing to
+    one, and (n_horizons, n_levels) z ``offsets``. The same object for the same members, weights and kind of series."""
+
+    members: tuple[str, ...]
+    weights: Floats
+    offsets: Floats
+
+
+def blending_of(
+    model_set: ModelSet, kind: str, members: tuple[str, ...], asked_weights: Mapping[str, float] | None = None
+) -> Blending:
+    """For members that answered, in published order; worked out once."""
+    asked = None if asked_weights is None else tuple(sorted(asked_weights.items()))
+    return _blending(model_set, kind, members, asked)
+
+
+@lru_cache(maxsize=256)  # weights come from callers
+def _blending(
+    model_set: ModelSet, kind: str, members: tuple[str, ...], asked: tuple[tuple[str, float], ...] | None
+) -> Blending:
+    published = model_set.calibration[kind].weights
+    weights = usable_weights(published, model_set.names, members, None if asked is None else dict(asked))
+    return Blending(members, weights, offsets_for(model_set, kind, members))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Distribution:
     """Calibrated forecasts of n_rows series.
 
     ``surfaces`` (n_rows, n_steps, n_levels) are quantiles of the cumulative log return, ``probability_up``
-    (n_rows, n_steps). ``weights`` (n_members, n_horizons) are those used, in the order of ``members``, the names
-    of those that answered; ``mask`` is the same as a number (ModelSet.mask).
+    (n_rows, n_steps). ``blending`` says of whom they are made and how, ``failures`` who gave no answer.
     """
 
     levels: tuple[float, ...]
     surfaces: Floats
     probability_up: Floats
     regime: Floats
-    members: tuple[str, ...]
     failures: Mapping[str, MemberFailure]
-    weights: Floats
-    mask: int
+    blending: Blending
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of those that answered."""
+        return self.blending.members
+
+    @property
+    def weights(self) -> Floats:
+        """(n_members, n_horizons), those used, in the order of ``members``."""
+        return self.blending.weights
 
     def row(self, index: int) -> Distribution:
         """The same for one series; the n_rows axis stays, with length 1."""
@@ -48,10 +83,8 @@ class Distribution:
             self.surfaces[only],
             self.probability_up[only],
             self.regime[only],
-            self.members,
             self.failures,
-            self.weights,
-            self.mask,
+            self.blending,
         )
 
 
@@ -73,22 +106,19 @@ def distribution(
     ``correction`` holds one row for each row of the matrix (see ``recent_corrections``).
     """
     alive = answered(members)
-    calibration = model_set.calibration[kind]
-    weights = usable_weights(calibration.weights, model_set.names, list(alive), asked_weights)
     z = calibrated_blend(model_set, kind, alive, asked_weights)
     if correction is not None:
         z = corrected(z, correction, model_set.grid)
     surfaces = surface(z, matrix.sigma, model_set.grid, n_steps)
     raw = raw_probability_up(surfaces, model_set.grid.levels)
+    direction = model_set.calibration[kind].direction
     return Distribution(
         levels=model_set.grid.levels,
         surfaces=surfaces,
-        probability_up=recalibrated(raw, calibration.direction[: surfaces.shape[1]]),
+        probability_up=recalibrated(raw, direction[: surfaces.shape[1]]),
         regime=matrix.regime,
-        members=tuple(alive),
         failures={name: each for name, each in members.items() if isinstance(each, MemberFailure)},
-        weights=weights,
-        mask=model_set.mask(alive),
+        blending=blending_of(model_set, kind, tuple(alive), asked_weights),
     )
 
 
@@ -118,11 +148,20 @@ def each_alone(
     matrix: FeatureMatrix,
     n_steps: int | None = None,
 ) -> dict[str, Floats]:
-    """Surfaces (n_rows, n_steps, n_levels) of each member that answered, calibrated as if only it had been asked."""
-    return {
-        name: surface(calibrated_blend(model_set, kind, {name: z}), matrix.sigma, model_set.grid, n_steps)
-        for name, z in answered(members).items()
-    }
+    """Surfaces (n_rows, n_steps, n_levels) of each member that answered, calibrated as if only it had been asked.
+
+    A blend of one is the one itself, so all of them go through calibration as one array.
+    """
+    alive = answered(members)
+    if not alive:
+        return {}
+    offsets = np.stack([blending_of(model_set, kind, (name,)).offsets for name in alive])
+    z = calibrated(
+        np.sort(list(alive.values()), axis=-1), offsets[:, None]
+    )  # (n_members, n_rows, n_horizons, n_levels)
+    rows = _without_unknown_drift(z, model_set, kind).reshape(-1, *model_set.grid.shape)
+    surfaces = surface(rows, np.tile(matrix.sigma, len(alive)), model_set.grid, n_steps)
+    return dict(zip(alive, np.split(surfaces, len(alive)), strict=True))
 
 
 def offsets_for(model_set: ModelSet, kind: str, names: Sequence[str]) -> Floats:
@@ -138,10 +177,13 @@ def calibrated_blend(
     model_set: ModelSet, kind: str, members: Mapping[str, Floats], asked_weights: Mapping[str, float] | None = None
 ) -> Floats:
     """(n_rows, n_horizons, n_levels) z quantiles: blended, conformally calibrated, drift removed where unknown."""
-    calibration = model_set.calibration[kind]
-    weights = usable_weights(calibration.weights, model_set.names, list(members), asked_weights)
-    z = calibrated(blend(list(members.values()), weights), offsets_for(model_set, kind, list(members)))
-    if not calibration.drift:
-        middle = model_set.grid.levels.index(0.5)
-        z = z - z[..., middle : middle + 1]
-    return z
+    how = blending_of(model_set, kind, tuple(members), asked_weights)
+    return _without_unknown_drift(calibrated(blend(list(members.values()), how.weights), how.offsets), model_set, kind)
+
+
+def _without_unknown_drift(z: Floats, model_set: ModelSet, kind: str) -> Floats:
+    """Medians are moved to the current price where the drift is not known (contracts.Calibration)."""
+    if model_set.calibration[kind].drift:
+        return z
+    middle = model_set.grid.levels.index(0.5)
+    return z - z[..., middle : middle + 1]

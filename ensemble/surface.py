@@ -104,15 +104,28 @@ def _level_positions(levels: tuple[float, ...], wanted: tuple[float, ...]) -> tu
 
 def _spaced(spread: Floats, middle: int) -> Floats:
     """Strictly increasing in the level: every quantile at least SMALLEST_STEP further out than its neighbour."""
-    ranks = np.arange(spread.shape[-1]) - middle
-    ordered = np.sort(spread - ranks * SMALLEST_STEP, axis=-1)
-    ordered = ordered - ordered[..., middle : middle + 1]
-    return ordered + ranks * SMALLEST_STEP
+    steps, _ = _outward(spread.shape[-1], middle)
+    ordered = np.sort(spread - steps, axis=-1)
+    return ordered - ordered[..., middle : middle + 1] + steps
 
 
 def _growing(spread: Floats, middle: int) -> Floats:
     """Distances from the median that never shrink from one step to the next."""
-    growth = (1.0 + SMALLEST_GROWTH) ** np.arange(spread.shape[1])[:, None]
-    sign = np.where(np.arange(spread.shape[-1]) < middle, -1.0, 1.0)
+    growth, (_, sign) = _growth(spread.shape[1]), _outward(spread.shape[-1], middle)
     distance = np.maximum.accumulate(spread * sign / growth, axis=1) * growth
     return distance * sign
+
+
+@cache
+def _outward(n_levels: int, middle: int) -> tuple[Floats, Floats]:
+    """(n_levels,) smallest distances from the median, negative below it, and signs of the sides."""
+    ranks = np.arange(n_levels, dtype=np.float64) - middle
+    sides: Floats = np.where(ranks < 0, -1.0, 1.0)
+    return ranks * SMALLEST_STEP, sides
+
+
+@cache
+def _growth(n_steps: int) -> Floats:
+    """(n_steps, 1) how much further out each step is, at the least, than the first."""
+    growth: Floats = np.power(1.0 + SMALLEST_GROWTH, np.arange(n_steps, dtype=np.float64)[:, None])
+    return growth

@@ -33,7 +33,7 @@ def subject(model_set, mean=0.0, failed=(), instrument=AAPL, bars=BARS):
         for i, name in enumerate(NAMES)
     }
     spread = distribution(model_set, kind, members, matrix)
-    own = {name: surfaces[0] for name, surfaces in each_alone(model_set, kind, members, matrix).items()}
+    own = each_alone(model_set, kind, members, matrix)
     return Subject(bars, instrument, kind, spread, own)
 
 

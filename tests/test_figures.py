@@ -22,7 +22,7 @@ def subject(seed: int, asset_class: AssetClass = AssetClass.EQUITY, names: tuple
     bars = wandering_bars(BARS_NEEDED + 10, seed=seed)
     matrix, kind = latest_inputs([bars]), kind_of(asset_class, bars.has_ranges)
     members = {name: gaussian(0.01 * (i + seed), 1 + 0.1 * i) for i, name in enumerate(names)}
-    own = {name: surfaces[0] for name, surfaces in each_alone(SET, kind, members, matrix).items()}
+    own = each_alone(SET, kind, members, matrix)
     spread = distribution(SET, kind, members, matrix)
     return Subject(bars, Instrument(f"S{seed}", asset_class, "weekdays", "USD"), kind, spread, own)
 
@@ -54,14 +54,14 @@ def test_they_are_quantiles_and_medians_as_prices(at: int) -> None:
     for row, shown_row in zip(surface[: request.horizon], figures.path, strict=True):
         twin = [price * np.exp(at_level(row, GRID.levels, level)) for level in (tail, 0.5, 1 - tail)]
         assert shown_row == twin
-    assert figures.targets == [price * np.exp(own[step, MIDDLE]) for own in about.own.values()]
+    assert figures.targets == [price * np.exp(own[0, step, MIDDLE]) for own in about.own.values()]
 
 
 @pytest.mark.parametrize("at", range(len(ASKED)))
 def test_agreement_and_regime_are_what_they_are_defined_as(at: int) -> None:
     request, about = ASKED[at]
     figures = figures_of(ASKED, SET)[at]
-    own = np.array([each[request.horizon - 1] for each in about.own.values()])
+    own = np.array([each[0, request.horizon - 1] for each in about.own.values()])
     mean = own.mean(axis=0)
     width = mean[GRID.levels.index(0.75)] - mean[GRID.levels.index(0.25)]
     distance = np.mean([np.abs(each - mean).mean() for each in own])

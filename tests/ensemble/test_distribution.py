@@ -68,7 +68,6 @@ def test_what_remains_is_blended_and_corrected_by_its_own_offsets(missing, kind)
     z = blended_by_hand(alive, kind) + offsets_of(SET, kind, mask)
     assert_allclose(spread.surfaces, surface(np.sort(z, axis=-1), MATRIX.sigma, GRID), rtol=1e-10, atol=1e-14)
     assert spread.members == tuple(alive)
-    assert spread.mask == mask
     assert set(spread.failures) == set(missing)
 
 
@@ -76,7 +75,6 @@ def test_a_member_that_was_not_asked_is_neither_alive_nor_a_failure():
     spread = distribution(SET, STOCKS, {"lstm": MEMBERS["lstm"]}, MATRIX)
     assert spread.members == ("lstm",)
     assert not spread.failures
-    assert spread.mask == 0b010
 
 
 def test_the_callers_weights_change_the_blend_and_not_the_offsets():
@@ -200,7 +198,7 @@ def test_a_row_among_many_is_as_a_row_alone(kind):
         cut = together.row(row)
         for name in ("surfaces", "probability_up", "regime", "weights"):
             assert_array_equal(getattr(cut, name), getattr(alone, name))
-        assert (cut.members, cut.mask, cut.levels) == (alone.members, alone.mask, alone.levels)
+        assert (cut.members, cut.levels) == (alone.members, alone.levels)
 
 
 def test_each_alone_is_what_asking_for_one_gives():
