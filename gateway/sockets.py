@@ -27,7 +27,7 @@ from gateway.convert import to_request
 from gateway.responses import error_info, log_if_unforeseen, problem_of
 from gateway.schemas import PredictRequest
 
-NORMAL, POLICY, TOO_SLOW = 1000, 1008, 1013
+NORMAL, UNSUPPORTED, POLICY, TOO_SLOW = 1000, 1003, 1008, 1013
 """RFC 6455, section 7.4.1, and the IANA registry: the last one is "try again later"."""
 
 
@@ -113,13 +113,21 @@ class Conversation:
 
     async def _read(self) -> None:
         while True:
-            text = await self._socket.receive_text()
+            text = await self._message()
             if len(text) > self._limits.message_chars:
                 raise _Cut(POLICY, f"a message is longer than {self._limits.message_chars} characters")
             try:
                 self._act(text)
             except (DeepFinanceError, ValidationError) as mistake:
                 self._object(mistake)
+
+    async def _message(self) -> str:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        if (text := message.get("text")) is None:
+            raise _Cut(UNSUPPORTED, "a message must be text")
+        return str(text)
 
     def _act(self, text: str) -> None:
         """Do what one message asks for; raises where it is wrong."""

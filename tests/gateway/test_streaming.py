@@ -259,6 +259,15 @@ async def test_who_keeps_sending_nonsense_is_cut_off_with_the_reason(app: Any):
         assert (said[-1]["code"], said[-1]["reason"]) == (1008, "too many wrong messages")
 
 
+@pytest.mark.parametrize("message", [{"bytes": b"\xff"}, {"bytes": b"{}", "text": None}])
+async def test_a_message_that_is_no_text_is_told_so(message: dict[str, Any], app: Any):
+    async with connected(app) as socket:
+        socket.inbox.put_nowait({"type": "websocket.receive", **message})
+        assert await socket.hear() == {"type": "closing", "reason": "a message must be text"}
+        closed = await socket.hear()
+        assert (closed["type"], closed["code"]) == ("websocket.close", 1003)
+
+
 async def test_subscriptions_are_bounded(app: Any):
     async with connected(app) as socket:
         for horizon in range(1, 5):
