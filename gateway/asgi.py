@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.responses import Problem, error_body
 
-__all__ = ["ASGIApp", "Headers", "Message", "Receive", "Scope", "Send", "answer", "first_headers"]
+__all__ = ["ASGIApp", "Headers", "Message", "Receive", "Scope", "Send", "answer", "first_headers", "problem_headers"]
 
 Headers = Mapping[bytes, bytes]
 
@@ -19,10 +19,15 @@ def first_headers(scope: Mapping[str, Any]) -> Headers:
     return dict(reversed(scope["headers"]))
 
 
+def problem_headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
+    """Of the response that says ``problem`` in ``body``."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    return headers + [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+
+
 async def answer(send: Send, problem: Problem) -> None:
     """Send a problem as a whole response."""
     body = error_body(problem)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    headers = problem_headers(problem, body)
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -22,13 +22,17 @@ _DRAINED = 16 * 1_048_576
 
 def check_head(scope: Scope) -> None:
     """Raise HeadersTooLarge or UriTooLong for what no client of ours sends."""
-    headers = scope["headers"]
-    if len(headers) > MAX_HEADERS:
+    if len(scope["headers"]) > MAX_HEADERS:
         raise HeadersTooLarge(f"a request may have {MAX_HEADERS} headers")
-    if sum(map(len, chain.from_iterable(headers))) > MAX_HEADER_BYTES:
+    if header_bytes(scope) > MAX_HEADER_BYTES:
         raise HeadersTooLarge(f"the headers of a request may have {MAX_HEADER_BYTES} bytes")
     if len(scope["path"]) + len(scope.get("query_string", b"")) > MAX_TARGET_BYTES:
         raise UriTooLong(f"the address of a request may have {MAX_TARGET_BYTES} bytes")
+
+
+def header_bytes(scope: Scope) -> int:
+    """Bytes of all names and values."""
+    return sum(map(len, chain.from_iterable(scope["headers"])))
 
 
 def check_media_type(scope: Scope, headers: Headers) -> None:

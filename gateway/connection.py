@@ -1,7 +1,8 @@
 """Uvicorn's connection, bounded where uvicorn is not: how long and how large the head of a request may be while it
 arrives, before there is a request that the door could refuse. What cannot be parsed is refused in our shape.
 
-A request like one before it may be answered from here by the express lane, if the server calls one.
+A request like one before it may be answered from here by the express lane, if the server calls one: at once where the
+answer is kept, else in a task of ``Making``.
 
 ``use_bounded_connections`` puts it in uvicorn's place; ``tests/gateway/test_connection.py`` fails where a new version
 moves something.
@@ -10,6 +11,7 @@ moves something.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import uvicorn.config
@@ -17,7 +19,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway import request_id
-from gateway.express import Express, express_in
+from gateway.express import CLOSE, Express, Ordinary, express_in
+from gateway.outgoing import Header
+from gateway.reply import Reply, in_one_piece
 from gateway.responses import error_body, problem_for_status
 
 HEAD_SECONDS: Final = 15.0
@@ -42,8 +46,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.access_log = False  # our own line has no query string, in which there may be a key
-        self._express = express_in(self.app)
-        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up, 408)
+        # Uvicorn counts what is under way against this limit while it parses.
+        self._express = express_in(self.app) if self.limit_concurrency is None else None
+        self._patience = self.loop.call_later(HEAD_SECONDS, self.give_up, 408)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -52,8 +57,9 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._express is not None:
             is_alone = self._is_at_rest()
-            if is_alone and (response := self._express.response_to(data, self.server_state.default_headers)):
-                self._respond(response)
+            if is_alone and (asked := self._express.request_in(data)) is not None:
+                self._alone = None
+                self._answer(asked, self._express)
                 return
             self._alone = data if is_alone else None
         super().data_received(data)
@@ -80,12 +86,21 @@ class Connection(HttpToolsProtocol):
             return False
         return self.cycle is None or (self.cycle.response_complete and self.cycle.keep_alive)
 
-    def _respond(self, response: bytes) -> None:
-        """As if the request had been parsed and answered."""
+    def _answer(self, asked: Ordinary, express: Express) -> None:
+        """As if the request had been parsed."""
         if self._patience is not None:
             self._stop_waiting()
-        self.transport.write(response)
-        super().on_response_complete()
+        if asked.kept is not None:
+            self.write(asked.kept, express.given(asked, asked.kept))
+            self.on_response_complete()
+        else:
+            self._unset_keepalive_if_required()
+            making: Any = Making(asked, self, express)
+            self.cycle = making
+            self._start_asgi_task(making, self.app)
+
+    def write(self, reply: Reply, own: Sequence[Header]) -> None:
+        self.transport.write(in_one_piece(reply, self.server_state.default_headers, own))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -101,21 +116,21 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._in_head = False
-        self._give_up(400)
+        self.give_up(400)
 
     def _wait_for_head(self, more: int) -> None:
         self._head_bytes += more
         if self._head_bytes > HEAD_BYTES:
-            self._give_up(431)
+            self.give_up(431)
         elif self._patience is None and not self.transport.is_closing():
-            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up, 408)
+            self._patience = self.loop.call_later(HEAD_SECONDS, self.give_up, 408)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
-    def _give_up(self, status: int) -> None:
+    def give_up(self, status: int) -> None:
         """Say why, if something was sent at all, and close."""
         self._stop_waiting()
         if self.transport.is_closing():
@@ -123,6 +138,45 @@ class Connection(HttpToolsProtocol):
         if status != 408 or self._head_bytes:
             self.transport.write(_whole_answer(status))
         self.transport.close()
+
+
+class Making:
+    """A forecast under way, in the place of uvicorn's ``RequestResponseCycle``: so requests behind it wait until it is
+    complete, a server that stops waits for it, and a caller who leaves is noticed."""
+
+    message_event = asyncio.Event()  # told of more body and of the end; nobody waits for either
+
+    def __init__(self, asked: Ordinary, connection: Connection, express: Express) -> None:
+        self._asked, self._express = asked, express
+        self._connection: Connection | None = connection  # until it is complete: the two would be a circle
+        self.keep_alive = True
+        self.disconnected = False
+        self.response_complete = False
+
+    async def run_asgi(self, _: object) -> None:
+        """Called by uvicorn with its application, which knows no more than the express lane that it calls."""
+        try:
+            await self._express.make(self._asked, self._write)
+        except BaseException:  # the server gives up what is under way
+            if (connection := self._complete()) is not None:
+                connection.give_up(500)
+            raise
+
+    async def _write(self, reply: Reply, own: Sequence[Header]) -> None:
+        connection = self._complete()
+        if connection is None or self.disconnected or connection.transport.is_closing():
+            return
+        if not self.keep_alive and CLOSE not in own:
+            own = [*own, CLOSE]
+        connection.write(reply, own)
+        if CLOSE in own:
+            connection.transport.close()
+        connection.on_response_complete()
+
+    def _complete(self) -> Connection | None:
+        self.response_complete = True
+        connection, self._connection = self._connection, None
+        return connection
 
 
 class Websocket(WebSocketsSansIOProtocol):

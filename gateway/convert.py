@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
 
 from contracts import ForecastRequest
 from errors import ErrorDetail, InvalidRequest, UnknownModel
 from gateway.backend import Catalogue
-from gateway.schemas import PredictRequest
+from gateway.schemas import MAX_HORIZON, SYMBOL_PATTERN, PredictRequest
+
+_SIMPLEST: Final = frozenset({"symbol", "horizon", "timeframe", "confidence_level"})
+_SYMBOL: Final = re.compile(SYMBOL_PATTERN)
+
+
+def ordinary_request(body: bytes, catalogue: Catalogue) -> ForecastRequest | None:
+    """What a JSON body asks for that has the simplest fields alone and is right beyond doubt; None where
+    ``PredictRequest`` and ``to_request`` have to look, which would say the same of what is taken here."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if type(fields) is not dict or not _SIMPLEST.issuperset(fields):
+        return None
+    symbol: Any = fields.get("symbol")
+    timeframe = fields.get("timeframe", "1d")
+    horizon, level = fields.get("horizon", 5), fields.get("confidence_level", 0.9)
+    is_right = (
+        type(symbol) is str
+        and _SYMBOL.fullmatch(symbol)
+        and timeframe in catalogue.timeframes
+        and type(horizon) is int
+        and 1 <= horizon <= MAX_HORIZON
+        and type(level) is float
+        and 0.5 <= level <= 0.99
+    )
+    return ForecastRequest(symbol.upper(), horizon, timeframe, confidence_level=level) if is_right else None
 
 
 def to_request(body: PredictRequest, catalogue: Catalogue) -> ForecastRequest:

@@ -8,29 +8,25 @@ A request goes through it in this order; each step is a few lines here or in the
 
 from __future__ import annotations
 
-import logging
 import time
 
-import orjson
 from starlette.middleware.cors import CORSMiddleware
 
 from errors import DeepFinanceError, RateLimited
 from gateway import request_id
+from gateway.access_log import AccessLog
 from gateway.asgi import ASGIApp, Headers, Receive, Scope, Send, answer, first_headers
 from gateway.auth import UNCOUNTED_PATHS, Caller, Gatekeeper, too_many
 from gateway.body import Rest, check_head, check_media_type, whole_body
 from gateway.conditional import conditional
 from gateway.guard import Guard
-from gateway.hot import ANSWERS_A_LINE, HOT, HOT_PATHS, HotAnswers
+from gateway.hot import HOT, HotAnswers
 from gateway.keys import parse_keys
 from gateway.limits import Limit, SharedWindows
 from gateway.options import GatewayOptions
 from gateway.outgoing import Outgoing
 from gateway.refusals import Refusals
 from gateway.responses import problem_of
-from gateway.sampling import Sampled
-
-access_log = logging.getLogger("deepfinance.access")
 
 #: Where routes find the Caller; absent on public paths.
 CALLER = "deepfinance.caller"
@@ -60,13 +56,11 @@ class Door:
         self._shared, self._refusals = shared, refusals
         if refusals is not None:
             refusals.watch(shared)
-        self._max_body = options.max_body_bytes
+        self.max_body = options.max_body_bytes
         self._body_seconds = options.body_timeout_s
         self._max_sockets = options.max_sockets
-        self._logs = options.access_log
+        self.log = AccessLog(options.access_log)
         self.hot = options.hot or HotAnswers()
-        self._hot_answers = 0
-        self._forecasts = Sampled()
         self._http_chain = _with_cors(Guard(self._admit), options.frontend_origin)
         self._websocket_chain = Guard(self._admit_websocket)
 
@@ -92,24 +86,27 @@ class Door:
             await self._http_chain(scope, receive, outgoing)
         finally:
             del scope[_OUTGOING]  # which knows ``send``, and so the scope: a circle would wait for the collector
-            if self._logs and (stands_for := self._line_stands_for(scope, outgoing)):
-                _log("request", scope, outgoing, stands_for)
+            if stands_for := self.log.stands_for(scope["path"], outgoing.status, is_kept=HOT in scope):
+                self._log("request", scope, outgoing, stands_for)
 
-    def _line_stands_for(self, scope: Scope, outgoing: Outgoing) -> int:
-        """Requests that a line about this one speaks for, 0 where none is written: of hot answers every so many has a
-        line, of forecasts that were made so many a second, and everything else."""
-        if HOT in scope:
-            self._hot_answers += 1
-            return 0 if self._hot_answers % ANSWERS_A_LINE else ANSWERS_A_LINE
-        if outgoing.status == 200 and scope["path"] in HOT_PATHS:
-            return self._forecasts.stands_for()
-        return 1
+    def _log(self, event: str, scope: Scope, outgoing: Outgoing, stands_for: int) -> None:
+        caller = scope.get(CALLER)
+        self.log.write(
+            event,
+            outgoing.request_id,
+            caller.name if caller is not None else None,
+            scope.get("method", "GET"),
+            scope["path"],
+            outgoing.status,
+            outgoing.seconds,
+            stands_for,
+        )
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = scope[_HEADERS]
         await self._check(scope, headers)
         check_media_type(scope, headers)
-        read = await whole_body(scope, headers, receive, self._max_body, self._body_seconds)
+        read = await whole_body(scope, headers, receive, self.max_body, self._body_seconds)
         if read is not None:
             body, replay = read
             send = conditional(scope, headers, send)
@@ -136,8 +133,8 @@ class Door:
         try:
             await self._websocket_chain(scope, receive, send)
         finally:
-            if self._logs:
-                _log("websocket", scope, outgoing, 1)
+            if stands_for := self.log.stands_for(scope["path"], outgoing.status, is_kept=False):
+                self._log("websocket", scope, outgoing, stands_for)
 
     async def _admit_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -212,21 +209,3 @@ def _as_handshake_answer(send: Send) -> Send:
         await send({**message, "type": f"websocket.{message['type']}"})
 
     return prefixed  # type: ignore[return-value]
-
-
-def _log(event: str, scope: Scope, outgoing: Outgoing, stands_for: int) -> None:
-    """One line of JSON. The query string stays out: a key may be in it."""
-    if access_log.isEnabledFor(logging.INFO):
-        caller = scope.get(CALLER)
-        line = {
-            "event": event,
-            "request_id": outgoing.request_id,
-            "key": caller.name if caller is not None else None,
-            "method": scope.get("method", "GET"),
-            "path": scope["path"][:200],
-            "status": outgoing.status,
-            "seconds": round(outgoing.seconds, 6),
-        }
-        if stands_for > 1:
-            line["one_of"] = stands_for
-        access_log.info(orjson.dumps(line).decode())

@@ -136,12 +136,13 @@ class GatewayService(Service):  # type: ignore[misc]
     backend: Callable[[], Backend] | None
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """kept answers, or traces -> metrics -> door -> the two busiest routes -> BentoML's app."""
+        """forecasts asked for as usual, or traces -> metrics -> door -> the two busiest routes -> BentoML's app."""
         self.inject_config()
         options = type(self).read_options()
         factory = GatewayAppFactory(self, is_main=is_main)
         app = factory()
-        inner = Direct(app, backend, self.config["traffic"]["timeout"]) if (backend := type(self).backend) else app
+        direct = Direct(app, backend, self.config["traffic"]["timeout"]) if (backend := type(self).backend) else None
+        inner = direct or app
         believe_proxies(options.trusted_proxies)
         use_bounded_connections()
         shared = shared_windows(options)
@@ -156,7 +157,7 @@ class GatewayService(Service):  # type: ignore[misc]
             from gateway.tracing import Traced  # for those who want it
 
             return Traced(usual, templates)
-        return Express(usual, door.gatekeeper, door.hot, metrics, DRAINING, logs=options.access_log)
+        return Express(usual, door, metrics, DRAINING, direct.forecast if direct else None)
 
     @property
     def openapi_spec(self) -> Specification:

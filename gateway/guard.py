@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 
 from gateway.asgi import ASGIApp, Message, Receive, Scope, Send, answer
-from gateway.responses import log_if_unforeseen, problem_of
+from gateway.responses import Problem, log_if_unforeseen, problem_of
 
 
 class Guard:
@@ -32,10 +32,7 @@ class Guard:
         try:
             await self._app(scope, receive, watched)
         except (Exception, asyncio.CancelledError) as exc:
-            if isinstance(exc, asyncio.CancelledError) and _this_task_is_cancelled():
-                raise
-            problem = problem_of(exc)
-            log_if_unforeseen(exc, problem)
+            problem = problem_or_raise(exc)
             if not watched.started:
                 await answer(send, problem)
             elif not watched.finished:
@@ -50,6 +47,16 @@ class Guard:
             log_if_unforeseen(exc, problem_of(exc))
             with contextlib.suppress(Exception):
                 await send({"type": "websocket.close", "code": 1011, "reason": "internal error"})
+
+
+def problem_or_raise(exc: BaseException) -> Problem:
+    """What is answered to an exception, which is logged if nobody foresaw it. Raises it where it means that this very
+    task is to end."""
+    if isinstance(exc, asyncio.CancelledError) and _this_task_is_cancelled():
+        raise exc
+    problem = problem_of(exc)
+    log_if_unforeseen(exc, problem)
+    return problem
 
 
 def _this_task_is_cancelled() -> bool:

@@ -7,16 +7,15 @@ and the type of the body are checked before anybody looks here, and whoever load
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from gateway.answers import VARY, Answer, matches
+from gateway.answers import Answer
 from gateway.asgi import ASGIApp, Headers, Receive, Scope, Send
 from gateway.cache_metrics import cache_metrics
-from gateway.outgoing import DEFAULT_HEADERS
+from gateway.reply import KeptReply, Reply
 from storage.cache import MemoryCache
 
 HOT_PATHS: Final = frozenset({"/api/v1/predict"})
@@ -24,44 +23,8 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 LONGEST_REQUEST: Final = 4096
 """Bytes of a request body that is remembered; one with every field in use has some three hundred."""
 
-ANSWERS_A_LINE: Final = 100
-"""Of so many answers one is logged, and says so: a line takes longer than an answer."""
-
 HOT: Final = "deepfinance.hot"
 """On the scope of a request that was answered from here."""
-
-Header = tuple[bytes, bytes]
-
-
-@dataclass(slots=True)
-class _Head:
-    """Headers that stay as they are, and the same as the lines of a response."""
-
-    headers: tuple[Header, ...]
-    lines: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    answer: Answer
-    head: _Head
-    not_modified: _Head
-
-
-class HotAnswer(NamedTuple):
-    """A whole response but for what belongs to one request: id, time, limits."""
-
-    status: int
-    head: _Head
-    freshness: Header
-    body: bytes
-
-    @property
-    def headers(self) -> list[Header]:
-        return [*self.head.headers, self.freshness]
 
 
 class Place:
@@ -94,7 +57,7 @@ class HotAnswers:
         on_get: Callable[[str], None] = lambda result: None,
         on_change: Callable[[int, int], None] = lambda entries, size: None,
     ) -> None:
-        self._kept = MemoryCache[tuple[str, bytes], _Kept](max_bytes, clock=clock, on_change=on_change)
+        self._kept = MemoryCache[tuple[str, bytes], KeptReply](max_bytes, clock=clock, on_change=on_change)
         self._on_get = on_get
         self._generation = 0
 
@@ -103,36 +66,38 @@ class HotAnswers:
         self._generation += 1
         self._kept.clear()
 
-    def find(self, path: str, body: bytes, if_none_match: bytes | None = None) -> HotAnswer | None:
+    def find(self, path: str, body: bytes, if_none_match: bytes | None = None) -> Reply | None:
         """The response to a request with this body; 304 where the caller says that it has the forecast."""
         found = self.look(path, body, if_none_match)
         self._on_get("miss" if found is None else "hit")
         return found
 
-    def count_hit(self) -> None:
-        """For who calls ``look``."""
-        self._on_get("hit")
+    def count(self, result: str) -> None:
+        """A ``hit`` or a ``miss`` of who calls ``look``."""
+        self._on_get(result)
 
-    def look(self, path: str, body: bytes, if_none_match: bytes | None) -> HotAnswer | None:
+    def look(self, path: str, body: bytes, if_none_match: bytes | None) -> Reply | None:
         """The same, uncounted."""
         found = self._kept.get((path, body))
         if found is None:
             return None
         kept, left = found
-        freshness = (b"cache-control", b"private, max-age=%d" % left)
-        if if_none_match is not None and matches(if_none_match, kept.answer.tag):
-            return HotAnswer(304, kept.not_modified, freshness, b"")
-        return HotAnswer(200, kept.head, freshness, kept.answer.body)
+        return kept.now(left, if_none_match)
+
+    async def make(self, path: str, body: bytes, forecast: Callable[[bytes], Awaitable[Answer]]) -> Answer:
+        """What ``forecast`` answers to a request with this body, which is kept. Raises what it raises."""
+        generation = self._generation
+        answer = await forecast(body)
+        if generation == self._generation:
+            self.keep(path, body, answer)
+        return answer
 
     def keep(self, path: str, body: bytes, answer: Answer) -> None:
         """Remember what was answered, as it is to be given the next time. Less than a second is not worth it."""
         if answer.max_age < 1 or len(body) > LONGEST_REQUEST:
             return
         again = answer.again(answer.max_age)
-        given = ((b"etag", f'"{again.tag}"'.encode()), (b"vary", VARY.encode()), *DEFAULT_HEADERS)
-        of_the_body = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(again.body)))
-        kept = _Kept(again, _Head((*of_the_body, *given)), _Head(given))
-        self._kept.put((path, body), kept, len(body) + len(again.body), again.max_age)
+        self._kept.put((path, body), KeptReply(again), len(body) + len(again.body), again.max_age)
 
     async def serve(
         self, app: ASGIApp, scope: Scope, headers: Headers, body: bytes, receive: Receive, send: Send

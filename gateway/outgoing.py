@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gateway.asgi import Message, Send
 from gateway.body import Rest
 from gateway.responses import ERROR_PREFIX, error_body, problem_for_status
+
+Header = tuple[bytes, bytes]
 
 #: Given to every response that does not say otherwise itself. The documentation page has its own policy.
 _DEFAULTS = {
@@ -38,7 +40,7 @@ class Outgoing:
         self._body = b""
         self._over = False
         self.status = 0
-        self.limits: Callable[[], list[tuple[bytes, bytes]]] | None = None
+        self.limits: Callable[[], list[Header]] | None = None
         self.rest: Rest | None = None
 
     @property
@@ -77,13 +79,13 @@ class Outgoing:
             await self._send({**start, "headers": self._stamped(headers)})
             await self._send({"type": "http.response.body", "body": self._body})
 
-    async def _send_and_close(self, start: Message, headers: list[tuple[bytes, bytes]], rest: Rest) -> None:
+    async def _send_and_close(self, start: Message, headers: list[Header], rest: Rest) -> None:
         await self._send({**start, "headers": self._stamped([*headers, (b"connection", b"close")])})
         await self._send({"type": "http.response.body", "body": self._body, "more_body": True})
         await rest.forget()
         await self._send({"type": "http.response.body", "body": b""})
 
-    def _translate(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _translate(self, headers: list[Header]) -> list[Header]:
         """Replace the body by one in our shape; headers such as Allow and those for CORS are kept."""
         kept = [(name, value) for name, value in headers if name.lower() not in _OF_THE_OLD_BODY]
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in kept}
@@ -93,12 +95,18 @@ class Outgoing:
         length = (b"content-length", str(len(self._body)).encode())
         return [*kept, *added, (b"content-type", b"application/json"), length]
 
-    def _stamped(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        said = {name for name, _ in headers}
-        stamped = [pair for pair in headers if pair[0] != _NAMES_THE_FRAMEWORK]
-        stamped += [pair for pair in _DEFAULTS.items() if pair[0] not in said]
-        if self.limits is not None:
-            stamped += self.limits()
-        stamped.append((b"x-request-id", self.request_id.encode()))
-        stamped.append((b"x-response-time", f"{self.seconds:.6f}".encode()))
-        return stamped
+    def _stamped(self, headers: Iterable[Header]) -> list[Header]:
+        limits = self.limits() if self.limits is not None else []
+        return [*with_defaults(headers), *limits, *own_headers(self.request_id, self.seconds)]
+
+
+def with_defaults(headers: Iterable[Header]) -> list[Header]:
+    """What every response has, beside or in place of what this one says itself."""
+    kept = [pair for pair in headers if pair[0] != _NAMES_THE_FRAMEWORK]
+    said = {name for name, _ in kept}
+    return kept + [pair for pair in _DEFAULTS.items() if pair[0] not in said]
+
+
+def own_headers(request_id: str, seconds: float) -> tuple[Header, Header]:
+    """Of one response alone."""
+    return (b"x-request-id", request_id.encode()), (b"x-response-time", b"%.6f" % seconds)

@@ -20,7 +20,7 @@ from contracts import ForecastRequest
 from errors import DeepFinanceError
 from gateway.answers import Answer, validators
 from gateway.backend import Backend, Catalogue
-from gateway.convert import to_request
+from gateway.convert import ordinary_request, to_request
 from gateway.hot import leave
 from gateway.responses import error_info, json_response, log_if_unforeseen, problem_of
 from gateway.schemas import BatchRequest, PredictRequest
@@ -28,12 +28,26 @@ from gateway.schemas import BatchRequest, PredictRequest
 
 async def answer_predict(body: PredictRequest, backend: Backend) -> Response:
     """Forecast one symbol. Raises the DeepFinanceError that the factory turns into the error response."""
-    request = to_request(body, backend.catalogue())
+    return predict_response(await forecast_of(to_request(body, backend.catalogue()), backend))
+
+
+async def forecast_of(request: ForecastRequest, backend: Backend) -> Answer:
+    """The answer to one request. Raises the DeepFinanceError that it is answered with instead."""
     [answer] = await backend.predict([request])
     if isinstance(answer, DeepFinanceError):
         raise answer
+    return answer
+
+
+def predict_response(answer: Answer) -> Response:
+    """What goes out; the door is left the answer to keep."""
     leave(answer)
     return Response(answer.body, headers=validators(answer.tag, answer.max_age), media_type="application/json")
+
+
+def request_in(body: bytes, catalogue: Catalogue) -> ForecastRequest:
+    """What a body asks for. Raises ValidationError, or what ``to_request`` raises."""
+    return ordinary_request(body, catalogue) or to_request(PredictRequest.model_validate_json(body), catalogue)
 
 
 async def answer_batch(body: BatchRequest, backend: Backend) -> Response:

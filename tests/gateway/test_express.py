@@ -13,17 +13,22 @@ import orjson
 import prometheus_client
 import pytest
 import uvicorn
+from starlette.routing import Route
 
 from contracts import ForecastRequest
+from gateway.access_log import ANSWERS_A_LINE
 from gateway.answers import answer_of
+from gateway.at_once import at_once
 from gateway.cache_metrics import CacheMetrics
+from gateway.direct import Direct
 from gateway.door import Door
 from gateway.draining import Draining
-from gateway.express import Express, at_once
-from gateway.hot import ANSWERS_A_LINE, HotAnswers
+from gateway.express import Express
+from gateway.hot import HotAnswers
 from gateway.measurements import TrafficMetrics
 from gateway.options import GatewayOptions
-from tests.gateway.fakes import forecast_for
+from gateway.traffic import PathTemplates, Traffic
+from tests.gateway.fakes import FakeBackend, forecast_for
 
 PREDICT = "/api/v1/predict"
 AAPL = b'{"symbol":"AAPL"}'
@@ -31,9 +36,17 @@ OF_ONE_REQUEST = (b"x-request-id", b"x-response-time", b"date", b"x-ratelimit-re
 
 
 class Way:
-    """A server that keeps an answer, with the express lane or without; ``taken`` counts what the usual way got."""
+    """A server that keeps an answer, with the express lane or without; ``taken`` counts what the usual way got. What is
+    not kept is answered by ``backend``, and is not found without one."""
 
-    def __init__(self, express: bool, key: str = "many") -> None:
+    def __init__(
+        self,
+        express: bool,
+        key: str = "many",
+        backend: FakeBackend | None = None,
+        seconds: float = 1.0,
+        limit: str = "5/minute",
+    ) -> None:
         registry = prometheus_client.CollectorRegistry()
         self.registry = registry
         client = Client(registry)
@@ -41,14 +54,19 @@ class Way:
         self.hot = HotAnswers(on_get=CacheMetrics(client).counter("hot"))
         self.hot.keep(PREDICT, AAPL, answer_of(forecast_for(ForecastRequest("AAPL")), 60.0))
         self.draining = Draining()
-        door = Door(_not_found, GatewayOptions(api_keys=(key,), rate_limit="5/minute", hot=self.hot))
+        made: Any = backend
+        direct = Direct(_not_found, lambda: made, seconds)
+        options = GatewayOptions(api_keys=(key,), rate_limit=limit, hot=self.hot)
+        door = Door(direct if backend else _not_found, options)
+        usual_way = Traffic(door, PathTemplates([Route(PREDICT, _not_found)]), self.metrics, self.draining)
         self.taken = 0
 
         async def usual(scope: Any, receive: Any, send: Any) -> None:
             self.taken += 1
-            await door(scope, receive, send)
+            await usual_way(scope, receive, send)
 
-        self.app = Express(usual, door.gatekeeper, self.hot, self.metrics, self.draining) if express else usual
+        forecast = direct.forecast if backend else None
+        self.app = Express(usual, door, self.metrics, self.draining, forecast) if express else usual
 
 
 class Client:
@@ -79,7 +97,7 @@ async def served(app: Any, http: Any = "httptools", **more: Any) -> AsyncIterato
     config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, http=http, **more)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    with socket.socket() as listening:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:  # so that asyncio sets TCP_NODELAY
         listening.bind(("127.0.0.1", 0))
         serving = asyncio.create_task(server.serve([listening]))
         while not server.started:  # noqa: ASYNC110  it has no event to wait for
@@ -207,7 +225,7 @@ async def test_one_in_so_many_is_logged_and_says_so(caplog: pytest.LogCaptureFix
     way = Way(express=True)
     with caplog.at_level(logging.INFO, "deepfinance.access"):
         async with served(way.app) as port:
-            way.app._answers = ANSWERS_A_LINE - 2
+            way.app._log._kept_answers = ANSWERS_A_LINE - 2
             for _ in range(3):
                 await exchange(port, request(x_request_id="mine"))
     (line,) = (orjson.loads(record.message) for record in caplog.records if record.name == "deepfinance.access")

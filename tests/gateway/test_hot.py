@@ -13,8 +13,9 @@ import pytest
 
 from contracts import ForecastRequest
 from errors import RunnerUnavailable
+from gateway.access_log import ANSWERS_A_LINE
 from gateway.answers import Answer, answer_of, matches
-from gateway.hot import ANSWERS_A_LINE, LONGEST_REQUEST, HotAnswers
+from gateway.hot import LONGEST_REQUEST, HotAnswers
 from tests.gateway.calling import assert_error, assert_stamped
 from tests.gateway.fakes import FakeBackend, forecast_for
 from tests.gateway.tiny_service import ORIGIN

@@ -49,6 +49,9 @@ class Talk:
         self.send(sent)
         return await self.response()
 
+    def leave(self) -> None:
+        self._writer.close()
+
     async def rest(self) -> bytes:
         """Until the server closes."""
         return await asyncio.wait_for(self._reader.read(), 1)
