@@ -11,6 +11,8 @@ moves something.
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -31,6 +33,9 @@ HEAD_BYTES: Final = 524_288
 MESSAGE_BYTES: Final = 65_536
 #: How long one who was told that his websocket is closed may take to read that.
 LAST_WORD_SECONDS: Final = 10.0
+#: What Java's client and ``curl --http2`` put into a request. One may go on in HTTP/1.1, but the parser would take the
+#: body for the other protocol's.
+_OFFER: Final = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
@@ -62,7 +67,7 @@ class Connection(HttpToolsProtocol):
                 self._answer(asked, self._express)
                 return
             self._alone = data if is_alone else None
-        super().data_received(data)
+        super().data_received(_without_offer(data) if self._between and b"h2c" in data else data)
         if self._in_head:
             self._wait_for_head(len(data))
 
@@ -130,13 +135,15 @@ class Connection(HttpToolsProtocol):
             self._patience.cancel()
             self._patience = None
 
-    def give_up(self, status: int) -> None:
-        """Say why, if something was sent at all, and close."""
+    def give_up(self, status: int, seconds: float | None = None) -> None:
+        """Say why, if something was sent at all, and close. ``seconds`` that it took, else those since it began."""
+        if seconds is None:
+            seconds = 0.0 if self._patience is None else HEAD_SECONDS - self._patience.when() + self.loop.time()
         self._stop_waiting()
         if self.transport.is_closing():
             return
         if status != 408 or self._head_bytes:
-            self.transport.write(_whole_answer(status))
+            self.transport.write(_whole_answer(status, seconds))
         self.transport.close()
 
 
@@ -159,7 +166,7 @@ class Making:
             await self._express.make(self._asked, self._write)
         except BaseException:  # the server gives up what is under way
             if (connection := self._complete()) is not None:
-                connection.give_up(500)
+                connection.give_up(500, time.perf_counter() - self._asked.started_at)
             raise
 
     async def _write(self, reply: Reply, own: Sequence[Header]) -> None:
@@ -190,7 +197,13 @@ class Websocket(WebSocketsSansIOProtocol):
         await super().send(message)
 
 
-def _whole_answer(status: int) -> bytes:
+def _without_offer(data: bytes) -> bytes:
+    """The beginning of a request without the offer to speak HTTP/2."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _OFFER.sub(b"", head) + end + rest
+
+
+def _whole_answer(status: int, seconds: float) -> bytes:
     current_id = request_id.begin(None)
     body = error_body(problem_for_status(status))
     lines = (
@@ -198,6 +211,7 @@ def _whole_answer(status: int) -> bytes:
         "cache-control: no-store",
         f"content-length: {len(body)}",
         f"x-request-id: {current_id}",
+        f"x-response-time: {max(seconds, 0.0):.6f}",
         "connection: close",
     )
     return STATUS_LINE[status] + "\r\n".join([*lines, "", ""]).encode() + body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,8 +20,18 @@ from gateway.connection import Connection, use_bounded_connections
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
+        body = await _body(receive) if scope["path"] == "/echo" else b""
+        length = str(len(body)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def _body(receive: Any) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message.get("more_body", False)
+    return body
 
 
 @pytest.fixture
@@ -94,6 +105,23 @@ async def test_what_is_no_http_is_told_so_in_our_shape(port: int):
     answer = await _talk(port, b"\x16\x03\x01hello\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b'{"error":{"code":"bad_request"' in answer
+
+
+async def test_every_refusal_says_how_long_it_took(port: int):
+    for pieces, least in ((b"\x16\x03\x01hello\r\n\r\n",), 0.0), ((b"GET / HTTP/1.1\r\n",), 0.2):
+        found = re.search(rb"\r\nx-response-time: ([0-9.]+)\r\n", await _talk(port, *pieces))
+        assert found
+        assert least <= float(found[1]) < 1.5
+
+
+@pytest.mark.parametrize("offer", [b"Upgrade: h2c", b"upgrade:\th2c "])
+async def test_an_offer_of_http_2_costs_no_body(port: int, offer: bytes):
+    head = b"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n" + offer
+    request = head + b"\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nContent-Length: 8\r\n\r\n"
+    last = request.replace(b": Upgrade,", b": close, Upgrade,")
+    answer = await _talk(port, request + b"the body", last, b"the body")
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+    assert answer.count(b"\r\n\r\nthe body") == 2
 
 
 async def _never_silent(scope: Any, receive: Any, send: Any) -> None:
