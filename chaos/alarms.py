@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,11 @@ from typing import Protocol
 
 import yaml
 
-from chaos.conditions import LASTING, PASSING, Condition, Stand, forecast_what_will_settle, stand, use
+from chaos.conditions import AT_ONCE, LAST, Condition, Stand, stand, use
 from chaos.prometheus import RULES, watching
+
+QUIET = 400.0
+"""Seconds for which nothing is wrong at first, in the rules' own pace: longer than most rates look back."""
 
 
 class Judge(Protocol):
@@ -45,13 +48,18 @@ async def calm(judge: Judge, seconds: float) -> list[str]:
     return sorted(await asyncio.to_thread(judge.firing))
 
 
-async def try_all(it: Stand, judge: Judge, patience: float) -> list[Fired]:
-    """Every condition; ``patience`` is how many seconds are waited for the alerts of one."""
-    lasting = [asyncio.create_task(_try(condition, it, judge, patience)) for condition in LASTING]
-    fired = [await _try(condition, it, judge, patience) for condition in PASSING[:-1]]
-    fired += await asyncio.gather(*lasting)
-    fired.append(await _try(PASSING[-1], it, judge, patience))  # only now, as it takes a replica away
-    return [each for condition in fired for each in condition]
+async def try_all(it: Stand, judge: Judge, patience: float, wanted: Collection[str]) -> list[Fired]:
+    """Every condition of an alert that is wanted; ``patience`` is how many seconds are waited for those of one."""
+    rows = [_one_by_one(row, it, judge, patience, wanted) for row in (*AT_ONCE, (LAST,))]
+    fired = [*await asyncio.gather(*rows[:-1]), await rows[-1]]
+    return [each for row in fired for each in row]
+
+
+async def _one_by_one(
+    row: Sequence[Condition], it: Stand, judge: Judge, patience: float, wanted: Collection[str]
+) -> list[Fired]:
+    tried = [await _try(each, it, judge, patience) for each in row if set(each.alerts) & set(wanted)]
+    return [fired for condition in tried for fired in condition]
 
 
 async def _try(condition: Condition, it: Stand, judge: Judge, patience: float) -> list[Fired]:
@@ -72,14 +80,21 @@ async def _try(condition: Condition, it: Stand, judge: Judge, patience: float) -
     return [Fired(alert, condition.what, *seen.get(alert, never)) for alert in condition.alerts]
 
 
-async def observe(it: Stand, judge: Judge, times: float, patience: float) -> tuple[list[str], list[Fired]]:
+async def observe(
+    it: Stand, judge: Judge, times: float, patience: float, wanted: Collection[str] | None = None
+) -> tuple[list[str], list[Fired]]:
     """What fires while nothing is wrong, and then everything that should, while clients ask the first replica."""
     using = asyncio.create_task(use(it))
     try:
-        await forecast_what_will_settle(it)
-        return await calm(judge, 400 / times), await try_all(it, judge, patience)
+        quiet = await calm(judge, QUIET / times)
+        return quiet, await try_all(it, judge, patience, alerts() if wanted is None else wanted)
     finally:
         using.cancel()
+
+
+def alerts() -> list[str]:
+    """The names of all, in the order of the rules."""
+    return [it["alert"] for group in _groups() for it in group["rules"] if "alert" in it]
 
 
 def table(fired: Sequence[Fired], times: float) -> str:
@@ -94,11 +109,10 @@ def table(fired: Sequence[Fired], times: float) -> str:
 
 def faults(quiet: Sequence[str], fired: Sequence[Fired]) -> list[str]:
     """In words; empty if all is as it should be."""
-    alerts = {it["alert"] for group in _groups() for it in group["rules"] if "alert" in it}
     return [
         *(f"{alert} fired while nothing was wrong" for alert in quiet),
         *(f"{it.alert} did not fire although {it.what} {it.summary}" for it in fired if it.after == float("inf")),
-        *(f"nothing makes {alert} true" for alert in sorted(alerts - {it.alert for it in fired})),
+        *(f"nothing makes {alert} true" for alert in sorted(set(alerts()) - {it.alert for it in fired})),
     ]
 
 

@@ -7,11 +7,12 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count, product
+from itertools import chain, product, repeat
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from chaos.market import SYMBOLS
 from chaos.stack import RUNNERS, Stack, stack
@@ -25,6 +26,13 @@ HORIZONS = range(1, 71)
 HIDDEN = 75
 """Sessions that the second replica's prices do not show at first: more than the longest of HORIZONS."""
 BATCH = 500
+PATIENT = 30.0
+"""Seconds that the second replica waits for its models."""
+QUICK_TO_NOTICE = {
+    "RUNNER_TIMEOUT": "1.5",  # so that a model can hang several times in the window of a rule
+    "PREDICTION_CACHE_TTL": "1",  # so that the models are asked all the time
+    "RATE_LIMIT": "20000/minute",  # asked of Redis in hundredths: every six seconds, not every minute
+}
 
 
 @dataclass(frozen=True)
@@ -52,12 +60,12 @@ def stand(home: Path) -> Iterator[Stand]:
         "MODEL_SET_DIR": str(published[1]),
         "DATA_DIR": str(tape.folder),
         "DATA_CACHE_TTL": "0",
-        "RUNNER_TIMEOUT": "30",
+        "RUNNER_TIMEOUT": f"{PATIENT:g}",
         "RUNNER_LAYOUT": "per_model",
         "SETTLEMENT_INTERVAL": "1",
     }
     with ExitStack() as started:
-        first = started.enter_context(stack(home, published[0]))
+        first = started.enter_context(stack(home, published[0], **QUICK_TO_NOTICE))
         second = started.enter_context(running("service:DeepFinance", home / "second", **settings))
         yield Stand(first, second, tape, sets)
 
@@ -69,15 +77,6 @@ class Condition:
     what: str
     alerts: tuple[str, ...]
     make: Callable[[Stand], Coroutine[Any, Any, None]]
-
-
-async def forecast_what_will_settle(it: Stand) -> None:
-    """Forecasts of the second replica whose target dates are within what its prices do not show yet."""
-    async with it.second.async_client() as client:
-        asked = [{"symbol": symbol, "horizon": horizon} for symbol, horizon in product(SYMBOLS, HORIZONS)]
-        for start in range(0, len(asked), BATCH):
-            answer = await client.post("/api/v1/predict/batch", json={"requests": asked[start : start + BATCH]})
-            answer.raise_for_status()
 
 
 async def use(it: Stand) -> None:
@@ -96,8 +95,18 @@ async def use(it: Stand) -> None:
 
 
 async def _prices_only_rise(it: Stand) -> None:
+    await _forecast_what_will_settle(it)
     await asyncio.to_thread(it.tape.show, HIDDEN)
     await asyncio.Event().wait()
+
+
+async def _forecast_what_will_settle(it: Stand) -> None:
+    """Forecasts of the second replica whose target dates are within what its prices do not show yet."""
+    async with it.second.async_client() as client:
+        asked = [{"symbol": symbol, "horizon": horizon} for symbol, horizon in product(SYMBOLS, HORIZONS)]
+        for start in range(0, len(asked), BATCH):
+            answer = await client.post("/api/v1/predict/batch", json={"requests": asked[start : start + BATCH]})
+            answer.raise_for_status()
 
 
 async def _source_fails(it: Stand) -> None:
@@ -140,7 +149,7 @@ async def _database_and_disk_fail(it: Stand) -> None:
         journals.unlink()
         if aside.exists():
             aside.rename(journals)
-        it.first.postgres.bring_back()
+        await asyncio.to_thread(it.first.postgres.bring_back)
 
 
 async def _ask_many(server: Server) -> None:
@@ -154,31 +163,40 @@ async def _ask_many(server: Server) -> None:
 
 
 async def _model_hangs_now_and_then(it: Stand) -> None:
-    """At first for so long that it is away for a while."""
-    lstm = it.first.server.runner("LstmRunner")
-    try:
-        for number in count():
-            lstm.suspend()
-            await asyncio.sleep(4.2 if number else 9)
-            lstm.resume()
-            await asyncio.sleep(0.8)
-    finally:
-        lstm.resume()
+    """At first for so long that it is away for a while; then longer than it is waited for, again and again."""
+    for seconds in chain((6.0,), repeat(1.7)):
+        async with _suspended(it.first.server, "LstmRunner"):
+            await asyncio.sleep(seconds)
+        await asyncio.sleep(0.3)
 
 
 async def _model_is_too_slow(it: Stand) -> None:
-    """It takes no more calls, while new prices bring ever more rows to be forecast from."""
+    """It answers nothing for almost as long as it is waited for, while new prices bring ever more rows to be forecast
+    from; then it is let go on for a moment, else it would be away."""
     requests = {"requests": [{"symbol": symbol} for symbol in SYMBOLS]}
-    async with _suspended(it.second, "TransformerRunner"), asyncio.TaskGroup() as tasks:
-        tasks.create_task(_ask_on(it.second, "/api/v1/predict/batch", requests, pause=0.5))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_new_prices(it.tape))
+        tasks.create_task(_ask_on(it.second, "/api/v1/predict/batch", requests, pause=0.2))
         while True:
-            await asyncio.to_thread(it.tape.touch)
-            await asyncio.sleep(0.5)
+            async with _suspended(it.second, "TransformerRunner"):
+                await asyncio.sleep(0.9 * PATIENT)
+            await asyncio.sleep(1)
 
 
-async def _every_model_hangs(it: Stand) -> None:
-    async with _suspended(it.second, *RUNNERS):
-        await _ask_on(it.second, "/api/v1/predict", {"symbol": "AAPL", "horizon": 77}, pause=2)
+async def _new_prices(tape: Tape) -> None:
+    while True:
+        await asyncio.to_thread(tape.touch)
+        await asyncio.sleep(0.1)
+
+
+async def _models_die_again_and_again(it: Stand) -> None:
+    """Each time before it has started anew."""
+    while True:
+        for process in await asyncio.to_thread(it.second.family):
+            with suppress(psutil.NoSuchProcess):
+                if any(name in process.cmdline() for name in RUNNERS):
+                    process.kill()
+        await asyncio.sleep(0.3)
 
 
 async def _replica_killed(it: Stand) -> None:
@@ -212,34 +230,43 @@ async def _ask(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> No
         await client.post(path, json=body, timeout=60)
 
 
-LASTING = (
-    Condition(
-        "prices rise by 0.4 % a session, every session, after 630 forecasts were made",
-        ("DeepFinanceCoverageFalls", "DeepFinanceDrift", "DeepFinanceLopsided"),
-        _prices_only_rise,
+AT_ONCE = (
+    (
+        Condition(
+            "prices rise by 0.4 % a session, every session, after 630 forecasts were made",
+            ("DeepFinanceCoverageFalls", "DeepFinanceDrift", "DeepFinanceLopsided"),
+            _prices_only_rise,
+        ),
     ),
-    Condition(
-        "the only live source answers 500, and a symbol that was never fetched is asked for",
-        ("DeepFinanceErrors", "DeepFinanceSourceCircuitOpen", "DeepFinanceStaleData"),
-        _source_fails,
+    (
+        Condition(
+            "the only live source answers 500, and a symbol that was never fetched is asked for",
+            ("DeepFinanceErrors", "DeepFinanceSourceCircuitOpen", "DeepFinanceStaleData"),
+            _source_fails,
+        ),
     ),
-    Condition("one replica is given another model set", ("DeepFinanceMixedModelSets",), _another_model_set),
+    (
+        Condition(
+            "a model's process hangs again and again",
+            ("DeepFinanceModelAway", "DeepFinanceModelFails", "DeepFinanceSlow"),
+            _model_hangs_now_and_then,
+        ),
+        Condition("Redis is killed", ("DeepFinanceCacheAway", "DeepFinanceLimitsNotShared"), _redis_killed),
+        Condition(
+            "PostgreSQL is killed, the disk refuses the journal, and 6,480 forecasts are made",
+            ("DeepFinanceHistoryFails", "DeepFinanceHistoryQueueGrows", "DeepFinanceHistoryLoses"),
+            _database_and_disk_fail,
+        ),
+    ),
+    (
+        Condition("one replica is given another model set", ("DeepFinanceMixedModelSets",), _another_model_set),
+        Condition("a model takes no rows while more come", ("DeepFinanceQueueGrows",), _model_is_too_slow),
+        Condition(
+            "every model of a replica dies, again and again", ("DeepFinanceNotReady",), _models_die_again_and_again
+        ),
+    ),
 )
-"""Made true at once, as their alerts take long."""
-PASSING = (
-    Condition("Redis is killed", ("DeepFinanceCacheAway", "DeepFinanceLimitsNotShared"), _redis_killed),
-    Condition(
-        "PostgreSQL is killed, the disk refuses the journal, and 6,480 forecasts are made",
-        ("DeepFinanceHistoryFails", "DeepFinanceHistoryQueueGrows", "DeepFinanceHistoryLoses"),
-        _database_and_disk_fail,
-    ),
-    Condition(
-        "a model's process hangs again and again",
-        ("DeepFinanceModelAway", "DeepFinanceModelFails", "DeepFinanceSlow"),
-        _model_hangs_now_and_then,
-    ),
-    Condition("a model takes no more rows while more come", ("DeepFinanceQueueGrows",), _model_is_too_slow),
-    Condition("every model of a replica hangs", ("DeepFinanceNotReady",), _every_model_hangs),
-    Condition("a replica is killed", ("DeepFinanceDown",), _replica_killed),
-)
-"""One after the other."""
+"""Each row is of something else than the others: its conditions are made true one after the other, beside those of
+the other rows."""
+LAST = Condition("a replica is killed", ("DeepFinanceDown",), _replica_killed)
+"""Made true when nobody needs the replica any more."""

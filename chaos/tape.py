@@ -12,6 +12,8 @@ import numpy as np
 from chaos.market import SYMBOLS
 from market.bundled import BundledSource
 
+KEPT = 700
+"""Bars of each symbol, the newest: more than any forecast looks back, and few enough to be written often."""
 Closes = dict[str, tuple[Any, Any]]
 """Symbol -> days and closes, both (n_bars,)."""
 
@@ -67,5 +69,6 @@ async def _bundled() -> Closes:
     source = BundledSource()
     found = {symbol: await source.bars(symbol, "1d") for symbol in SYMBOLS}
     return {
-        symbol: (np.datetime_as_string(bars.times, unit="D"), bars.total_return_close) for symbol, bars in found.items()
+        symbol: (np.datetime_as_string(bars.times[-KEPT:], unit="D"), bars.total_return_close[-KEPT:])
+        for symbol, bars in found.items()
     }

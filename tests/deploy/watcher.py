@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -19,61 +20,86 @@ from tests.deploy.promql import Selector, nodes, parse
 from tests.e2e.server import Server
 
 Series = tuple[str, Labels]
+REST = 0.5
+"""The least pause between two scrapes, as a part of the time that they take: they must not be all that happens."""
 
 
 class Watcher:
-    """``chaos.alarms.Judge``: scrapes ``times`` more often than Prometheus would, and takes every scrape to be
-    ``INTERVAL`` after the one before; so rates are smaller than they are, and shares, quantiles and sums what they are.
+    """``chaos.alarms.Judge``: scrapes ``times`` more often than Prometheus would, or as often as it can, and takes each
+    scrape to be ``INTERVAL`` after the one before; so rates are smaller than they are, and shares, quantiles and sums
+    what they are.
     """
 
     def __init__(self, servers: Sequence[Server], times: float) -> None:
         groups = yaml.safe_load(RULES.read_text())["groups"]
-        self._servers, self._pause = servers, INTERVAL / times
+        self._servers, self._every = servers, INTERVAL / times
         self._read = _series_read_by(groups)
         self._samples = Samples()
         self._rules = Rules(groups, self._samples)
         self._there: dict[str, set[Series]] = {it.url: set() for it in servers}
+        self._known: dict[tuple[str, str], Series | None] = {}
         self._firing: Mapping[str, str] = {}
         self._over = threading.Event()
+        self.at = 0.0
 
     def firing(self) -> Mapping[str, str]:
         return self._firing
 
     def watch(self) -> None:
         """Until ``stop``."""
-        at = 0.0
-        while not self._over.is_set():
-            began, at = time.monotonic(), at + INTERVAL
-            for server in self._servers:
-                self._scrape(server, at)
-            self._rules.evaluate(at)
-            self._firing = {name: alerts[0].summary for name, alerts in self._rules.firing(at).items()}
-            self._over.wait(max(0.0, began + self._pause - time.monotonic()))
+        with ThreadPoolExecutor(len(self._servers)) as threads, ExitStack() as opened:
+            clients = [opened.enter_context(it.client()) for it in self._servers]
+            while not self._over.is_set():
+                began, at = time.monotonic(), self.at + INTERVAL
+                for server, text in zip(self._servers, threads.map(_said, clients), strict=True):
+                    self._take(server, text, at)
+                self._rules.evaluate(at)
+                self._firing = {name: alerts[0].summary for name, alerts in self._rules.firing(at).items()}
+                self.at, took = at, time.monotonic() - began
+                self._over.wait(max(REST * took, self._every - took))
 
     def stop(self) -> None:
         self._over.set()
 
-    def _scrape(self, server: Server, at: float) -> None:
+    def _take(self, server: Server, text: str | None, at: float) -> None:
         """Its samples, ``up``, and the end of every series that is there no more."""
-        added = {"job": "deepfinance", "instance": server.url.removeprefix("http://")}
-        found = {(name, frozenset((labels | added).items())): value for name, labels, value in self._said(server)}
-        self._samples.add(at, "up", frozenset(added.items()), 1.0 if found else 0.0)
-        for (name, labels), value in found.items():
-            self._samples.add(at, name, labels, value)
-        for name, labels in self._there[server.url] - found.keys():
-            self._samples.add(at, name, labels, None)
-        self._there[server.url] = set(found)
+        self._samples.add(at, "up", _added(server), 0.0 if text is None else 1.0)
+        there = set[Series]()
+        for line in (text or "").splitlines():
+            head, _, value = line.rpartition(" ")
+            if series := self._series(server, head):
+                self._samples.add(at, *series, float(value))
+                there.add(series)
+        for series in self._there[server.url] - there:
+            self._samples.add(at, *series, None)
+        self._there[server.url] = there
 
-    def _said(self, server: Server) -> Iterator[tuple[str, dict[str, str], float]]:
-        try:
-            with server.client() as client:
-                lines = client.get("/metrics", timeout=5).raise_for_status().text.splitlines()
-        except httpx.HTTPError:
-            return
-        wanted = [line for line in lines if line.partition("{")[0].partition(" ")[0] in self._read]
-        for family in text_string_to_metric_families("\n".join(wanted) + "\n"):
-            for sample in family.samples:
-                yield sample.name, sample.labels, sample.value
+    def _series(self, server: Server, head: str) -> Series | None:
+        """What a line is of that begins with ``head``, None where no rule reads it; looked up once."""
+        key = server.url, head
+        if key not in self._known:
+            is_read = head.partition("{")[0] in self._read
+            self._known[key] = _parsed(head, server) if is_read else None
+        return self._known[key]
+
+
+def _parsed(head: str, server: Server) -> Series:
+    (family,) = text_string_to_metric_families(f"{head} 0\n")
+    (sample,) = family.samples
+    return sample.name, frozenset(sample.labels.items()) | _added(server)
+
+
+def _added(server: Server) -> Labels:
+    """What Prometheus adds to the labels of every series that it scrapes there."""
+    return frozenset({"job": "deepfinance", "instance": server.url.removeprefix("http://")}.items())
+
+
+def _said(client: httpx.Client) -> str | None:
+    """None where it does not answer."""
+    try:
+        return client.get("/metrics", timeout=5).raise_for_status().text
+    except httpx.HTTPError:
+        return None
 
 
 def _series_read_by(groups: Sequence[Mapping[str, Any]]) -> set[str]:
