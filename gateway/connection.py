@@ -23,7 +23,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from gateway import request_id
 from gateway.express import CLOSE, Express, Ordinary, express_in
 from gateway.outgoing import Header
-from gateway.reply import Reply, in_one_piece
+from gateway.reply import Reply, in_one_piece, lines_of
 from gateway.responses import error_body, problem_for_status
 
 HEAD_SECONDS: Final = 15.0
@@ -47,6 +47,9 @@ class Connection(HttpToolsProtocol):
     _express: Express | None = None
     _alone: bytes | None = None  # what came while nothing was under way, until it is answered
     _patience: asyncio.TimerHandle | None = None
+    _silent_since = 0.0  # by the loop's clock, where a kept answer went out
+    _server_headers: Sequence[Header] | None = None
+    _server_lines = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -97,15 +100,34 @@ class Connection(HttpToolsProtocol):
             self._stop_waiting()
         if asked.kept is not None:
             self.write(asked.kept, express.given(asked, asked.kept))
-            self.on_response_complete()
+            self._go_on_waiting()
         else:
             self._unset_keepalive_if_required()
             making: Any = Making(asked, self, express)
             self.cycle = making
             self._start_asgi_task(making, self.app)
 
-    def write(self, reply: Reply, own: Sequence[Header]) -> None:
-        self.transport.write(in_one_piece(reply, self.server_state.default_headers, own))
+    def write(self, reply: Reply, own_lines: bytes) -> None:
+        headers = self.server_state.default_headers
+        if headers is not self._server_headers:  # another list every second, for the date in it
+            self._server_headers, self._server_lines = headers, lines_of(headers)
+        self.transport.write(in_one_piece(reply, self._server_lines, own_lines))
+
+    def _go_on_waiting(self) -> None:
+        """As uvicorn does after a response; but the timer of a connection that keeps asking stays as it is, and looks
+        whether it is meant when it is due."""
+        if self.timeout_keep_alive_task is None:
+            self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self._silent_since = self.loop.time()
+
+    def timeout_keep_alive_handler(self) -> None:
+        due_at = self._silent_since + self.timeout_keep_alive
+        if due_at > self.loop.time():
+            self.timeout_keep_alive_task = self.loop.call_at(due_at, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -169,14 +191,13 @@ class Making:
                 connection.give_up(500, time.perf_counter() - self._asked.started_at)
             raise
 
-    async def _write(self, reply: Reply, own: Sequence[Header]) -> None:
+    async def _write(self, reply: Reply, own_lines: bytes, is_last: bool) -> None:
         connection = self._complete()
         if connection is None or self.disconnected or connection.transport.is_closing():
             return
-        if not self.keep_alive and CLOSE not in own:
-            own = [*own, CLOSE]
-        connection.write(reply, own)
-        if CLOSE in own:
+        is_last = is_last or not self.keep_alive
+        connection.write(reply, own_lines + CLOSE if is_last else own_lines)
+        if is_last:
             connection.transport.close()
         connection.on_response_complete()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -33,17 +33,17 @@ from gateway.guard import problem_or_raise
 from gateway.hot import HOT_PATHS, LONGEST_REQUEST, HotAnswers
 from gateway.known_heads import KnownHeads, end_of_head
 from gateway.measurements import TrafficMetrics
-from gateway.outgoing import Header, own_headers
-from gateway.reply import Reply, in_one_piece, reply_to_forecast, reply_to_problem
+from gateway.outgoing import own_lines
+from gateway.reply import Reply, headers_in, in_one_piece, lines_of, reply_to_forecast, reply_to_problem
 
 MOST_HEADERS: Final = 30
-CLOSE: Final = (b"connection", b"close")
+CLOSE: Final = b"connection: close\r\n"
 _JSON: Final = b"application/json"
 _HOLDER: Final = "deepfinance.holder"
 """On the scope of a request that was answered here: whose key it carried."""
 
-Write = Callable[[Reply, Sequence[Header]], Awaitable[None]]
-"""Sends a reply with the headers of its own."""
+Write = Callable[[Reply, bytes, bool], Awaitable[None]]
+"""Sends a reply with the lines of its own; with True it is the last one on its connection."""
 
 
 class Ordinary(NamedTuple):
@@ -93,7 +93,7 @@ class Express:
         if asked.kept is None:
             await self.make(asked, write)
         else:
-            await write(asked.kept, self.given(asked, asked.kept))
+            await write(asked.kept, self.given(asked, asked.kept), False)
 
     def request_in(self, data: bytes) -> Ordinary | None:
         """The ordinary request that these bytes are, head and body; None where they must go the usual way, uncounted
@@ -112,13 +112,13 @@ class Express:
         if (caller := scope.get(_HOLDER)) is not None:
             self._heads.learn(request, scope["path"], first_headers(scope), caller)
 
-    def given(self, asked: Ordinary, kept: Reply) -> list[Header]:
-        """The headers of this one response with what is kept; counts it."""
+    def given(self, asked: Ordinary, kept: Reply) -> bytes:
+        """The lines of this one response with what is kept; counts it."""
         current_id = request_id.name(asked.sent_id)
         seconds = time.perf_counter() - asked.started_at
         self._hot.count("hit")
         self._count(asked, kept.status, current_id, seconds)
-        return [*asked.caller.allowance.headers(), *own_headers(current_id, seconds)]
+        return asked.caller.allowance.lines() + own_lines(current_id, seconds)
 
     async def make(self, asked: Ordinary, write: Write) -> None:
         """Make the forecast, and ``write`` it or what went wrong. Raises only where this task is to end."""
@@ -129,8 +129,8 @@ class Express:
         try:
             reply = await self._reply(asked)
             status, seconds = reply.status, time.perf_counter() - asked.started_at
-            own = [*asked.caller.allowance.headers(), *own_headers(current_id, seconds)]
-            await write(reply, [*own, CLOSE] if self._draining.active else own)
+            own = asked.caller.allowance.lines() + own_lines(current_id, seconds)
+            await write(reply, own, self._draining.active)
         finally:
             self._metrics.in_progress.dec()
             self._count(asked, status, current_id, time.perf_counter() - asked.started_at)
@@ -203,22 +203,23 @@ def express_in(app: Any) -> Express | None:
     return app
 
 
-async def _write(scope: Scope, caller: Caller, send: Send, reply: Reply, own: Sequence[Header]) -> None:
+async def _write(scope: Scope, caller: Caller, send: Send, reply: Reply, own: bytes, is_last: bool) -> None:
     scope[_HOLDER] = caller
-    if CLOSE in own or not _written_at_once(send, reply, own):
+    if is_last or not _written_at_once(send, reply, own):
         del scope[_HOLDER]
-        await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, *own]})
+        headers = headers_in(reply.lines + own + (CLOSE if is_last else b""))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
 
-def _written_at_once(send: Send, reply: Reply, own: Sequence[Header]) -> bool:
+def _written_at_once(send: Send, reply: Reply, own: bytes) -> bool:
     """Hand status, headers and body to the transport as uvicorn would, in one piece; False where it cannot be."""
     cycle = getattr(send, "__self__", None)
     if type(cycle) is not RequestResponseCycle or not cycle.keep_alive or cycle.flow.write_paused:
         return False
     if cycle.disconnected or cycle.response_started or cycle.waiting_for_100_continue:
         return False
-    cycle.transport.write(in_one_piece(reply, cycle.default_headers, own))
+    cycle.transport.write(in_one_piece(reply, lines_of(cycle.default_headers), own))
     cycle.response_started = cycle.response_complete = True
     cycle.message_event.set()
     cycle.on_response()

@@ -15,7 +15,7 @@ from typing import Final
 from gateway.answers import Answer
 from gateway.asgi import ASGIApp, Headers, Receive, Scope, Send
 from gateway.cache_metrics import cache_metrics
-from gateway.reply import KeptReply, Reply
+from gateway.reply import KeptReply, Reply, headers_in
 from storage.cache import MemoryCache
 
 HOT_PATHS: Final = frozenset({"/api/v1/predict"})
@@ -107,7 +107,7 @@ class HotAnswers:
             await app(scope, receive, send)
         elif found := self.find(scope["path"], body, headers.get(b"if-none-match")):
             scope[HOT] = True
-            await send({"type": "http.response.start", "status": found.status, "headers": found.headers})
+            await send({"type": "http.response.start", "status": found.status, "headers": headers_in(found.lines)})
             await send({"type": "http.response.body", "body": found.body})
         else:
             await self._ask(app, scope, body, receive, send)

@@ -21,6 +21,8 @@ SPANS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _STEPS = 100
 _ASK_AGAIN = 1.0
 _PATIENCE = 0.05
+_HEADERS = (b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset")
+_LINES = b"".join(b"%b: %%d\r\n" % name for name in _HEADERS)
 
 Clock = Callable[[], float]
 Header = tuple[bytes, bytes]
@@ -117,7 +119,6 @@ class Allowance:
     ) -> None:
         self._caller, self._limit, self._shared, self._clock = caller, limit, shared, clock
         self._window = SlidingWindow(limit)
-        self._says_limit = (b"x-ratelimit-limit", b"%d" % limit.amount)
         self._in_hand = 0  # leased from the store and not used yet
         self._leased_at = 0.0
         self._left_in_store = limit.amount
@@ -181,11 +182,14 @@ class Allowance:
 
     def headers(self) -> list[Header]:
         """``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` (whole seconds, rounded up)."""
-        return [
-            self._says_limit,
-            (b"x-ratelimit-remaining", b"%d" % self.remaining),
-            (b"x-ratelimit-reset", b"%d" % ceil(self.reset_after)),
-        ]
+        return [(name, b"%d" % number) for name, number in zip(_HEADERS, self._numbers(), strict=True)]
+
+    def lines(self) -> bytes:
+        """The same as lines of a response, each with its end."""
+        return _LINES % self._numbers()
+
+    def _numbers(self) -> tuple[int, int, int]:
+        return self._limit.amount, self.remaining, ceil(self.reset_after)
 
     def _take_alone(self) -> bool:
         now = self._clock()

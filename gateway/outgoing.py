@@ -23,6 +23,8 @@ DEFAULT_HEADERS = tuple(pair for pair in _DEFAULTS.items() if pair[0] != b"cache
 _NAMES_THE_FRAMEWORK = b"server"
 _OF_THE_OLD_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
 _LARGEST_ERROR = 65_536
+_ID, _TIME, _SECONDS = b"x-request-id", b"x-response-time", b"%.6f"
+_OWN_LINES = b"%b: %%b\r\n%b: %b\r\n" % (_ID, _TIME, _SECONDS)
 
 
 class Outgoing:
@@ -109,4 +111,9 @@ def with_defaults(headers: Iterable[Header]) -> list[Header]:
 
 def own_headers(request_id: str, seconds: float) -> tuple[Header, Header]:
     """Of one response alone."""
-    return (b"x-request-id", request_id.encode()), (b"x-response-time", b"%.6f" % seconds)
+    return (_ID, request_id.encode()), (_TIME, _SECONDS % seconds)
+
+
+def own_lines(request_id: str, seconds: float) -> bytes:
+    """The same as lines of a response, each with its end."""
+    return _OWN_LINES % (request_id.encode(), seconds)

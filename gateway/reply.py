@@ -25,14 +25,15 @@ class Reply(NamedTuple):
     lines: bytes
     body: bytes
 
-    @property
-    def headers(self) -> list[Header]:
-        split = (line.partition(b": ") for line in self.lines.split(b"\r\n")[:-1])
-        return [(name, value) for name, _, value in split]
-
 
 def lines_of(headers: Iterable[Header]) -> bytes:
     return b"".join([b"%b: %b\r\n" % pair for pair in headers])
+
+
+def headers_in(lines: bytes) -> list[Header]:
+    """The other way round."""
+    split = (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
+    return [(name, value) for name, _, value in split]
 
 
 _DEFAULTS: Final = lines_of(DEFAULT_HEADERS)
@@ -70,10 +71,9 @@ def reply_to_problem(problem: Problem) -> Reply:
     return Reply(problem.status, lines_of(with_defaults(problem_headers(problem, body))), body)
 
 
-def in_one_piece(reply: Reply, default_headers: Iterable[Header], own: Iterable[Header]) -> bytes:
-    """All of a response. ``default_headers`` are those of the server, ``own`` of this one response."""
-    lines = (STATUS_LINE[reply.status], reply.lines, lines_of(default_headers), lines_of(own))
-    return b"".join((*lines, b"\r\n", reply.body))
+def in_one_piece(reply: Reply, server_lines: bytes, own_lines: bytes) -> bytes:
+    """All of a response. ``own_lines`` are of this one alone."""
+    return b"".join((STATUS_LINE[reply.status], reply.lines, server_lines, own_lines, b"\r\n", reply.body))
 
 
 def _of_the_body(body: bytes) -> bytes:
