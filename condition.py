@@ -41,7 +41,11 @@ def models_status(serving: Serving, layout: Layout) -> ModelsStatusReport:
     """What happened to each member since the start."""
     members = [_member_status(runner, layout) for runner in serving.runners.values()]
     return ModelsStatusReport(
-        models_version=serving.model_set.version, layout=layout.name, layout_reason=layout.reason, members=members
+        models_version=serving.model_set.version,
+        layout=layout.name,
+        layout_reason=layout.reason,
+        gateway_workers=layout.workers,
+        members=members,
     )
 
 

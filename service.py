@@ -7,6 +7,7 @@ when it starts.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,18 @@ from logs import configure_logging
 from runners.artefact import read_manifest, verify_servable
 from runners.combined_runner import CombinedRunner
 from runners.joined import joined
-from runners.layout import chosen_layout, cores_at_hand
+from runners.layout import chosen_layout, chosen_workers, cores_at_hand
 from runners.lstm_runner import LstmRunner
 from runners.store import declared_model_set, serve_version
 from runners.transformer_runner import TransformerRunner
 from runners.xgboost_runner import XgboostRunner
-from settings import load_settings, model_set_folder, runner_layout, runner_urls, service_options
+from settings import gateway_workers, load_settings, model_set_folder, runner_layout, runner_urls, service_options
 
 log = logging.getLogger("deepfinance.service")
 
 MODEL_SET = declared_model_set(model_set_folder())
 LAYOUT = chosen_layout(runner_layout(), cores_at_hand())
+LAYOUT = replace(LAYOUT, workers=chosen_workers(gateway_workers(), LAYOUT.name, cores_at_hand()))
 RUNNER_URLS = runner_urls()
 RUNNERS: dict[str, dict[str, Any]] = {
     "per_model": {"xgboost": XgboostRunner, "lstm": LstmRunner, "transformer": TransformerRunner},
@@ -48,6 +50,7 @@ RUNNERS: dict[str, dict[str, Any]] = {
 
 SERVICE_OPTIONS: dict[str, Any] = {
     **service_options("DeepFinance"),
+    "workers": LAYOUT.workers,
     "runner_probe": {"enabled": False},  # it waits for the timeout of a dead runner; __is_ready__ does not
     "envs": [{"name": "OMP_NUM_THREADS", "value": "1"}, {"name": "OPENBLAS_NUM_THREADS", "value": "1"}],
 }
@@ -61,7 +64,7 @@ def gateway_options() -> GatewayOptions:
         auth=settings.auth == "on",
         rate_limit=settings.rate_limit,
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
-        windows_file=settings.state_dir / "limits.db" if SERVICE_OPTIONS.get("workers", 1) != 1 else None,
+        windows_file=settings.state_dir / "limits.db" if LAYOUT.workers > 1 else None,
         trusted_proxies=settings.trusted_proxies,
         frontend_origin=settings.frontend_origin,
         hot=hot_answers(),
@@ -86,7 +89,7 @@ class DeepFinance(joined(RUNNERS[LAYOUT.name], RUNNER_URLS)):  # type: ignore[mi
     def __init__(self) -> None:
         settings = load_settings()
         configure_logging(settings.debug, settings.secrets, request_id.current)
-        log.info("runner layout %s: %s", LAYOUT.name, LAYOUT.reason)
+        log.info("runner layout %s: %s; gateway workers: %d", LAYOUT.name, LAYOUT.reason, LAYOUT.workers)
         from wiring import build_backend  # the gateway alone needs it
 
         self.backend = build_backend(self, settings)

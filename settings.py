@@ -156,6 +156,9 @@ class Settings(BaseSettings):
         300.0, ge=1, allow_inf_nan=False, description="seconds between looks for outcomes, 1 or more"
     )
     runner_layout: RunnerLayout = Field("per_model", description="auto, per_model, combined or embedded")
+    gateway_workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] | None = Field(
+        None, description="a whole number from 1 to 64, or auto"
+    )
     traces: Literal["off", "otlp"] = Field("off", description="off or otlp")
     traces_sample: float = Field(
         1.0, ge=0, le=1, allow_inf_nan=False, description="the share of requests that is traced, from 0 to 1"
@@ -295,6 +298,20 @@ def runner_layout() -> RunnerLayout:
     except ConfigurationError:
         return usual
     return next((layout for layout in get_args(RunnerLayout) if layout == said), usual)
+
+
+def gateway_workers() -> int | Literal["auto"]:
+    """How many workers the gateway is to have, as early as ``runner_layout``: what GATEWAY_WORKERS says, else
+    ``workers`` of the service in configuration.yaml, one where that is malformed."""
+    try:
+        said = os.environ.get("GATEWAY_WORKERS") or _configuration(SECTION).get("gateway_workers")
+        said = said or service_options("DeepFinance").get("workers", 1)
+    except ConfigurationError:
+        return 1
+    if said == "auto":
+        return "auto"
+    text = str(os.cpu_count() if said == "cpu_count" else said)  # which is BentoML's word
+    return int(text) if text.isdecimal() and 1 <= int(text) <= 64 else 1
 
 
 def traces_are_sent() -> bool:

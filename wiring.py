@@ -36,6 +36,7 @@ from settings import Settings, model_set_folder
 from storage.cache import MemoryCache
 from storage.history.store import HistoryOptions, HistoryStore
 from storage.redis_cache import RedisCache
+from storage.worker_cache import WorkerCache, worker_cache_file
 
 
 def build_backend(service: Any, settings: Settings) -> Forecaster:
@@ -45,7 +46,7 @@ def build_backend(service: Any, settings: Settings) -> Forecaster:
     loaded = load_set(service, Path(service.model_set.path), limits, parts.runner)
     calendar = ExchangeCalendars(build_aside)
     calendar.warm_up()
-    shared = _shared_cache(settings, parts)
+    shared = _shared_cache(settings, parts, service.layout.workers)
     chain = SourceChain(_sources(settings, calendar, shared))
     market = parts.market(chain)
     cache = _forecast_cache(market, calendar, settings, shared, parts)
@@ -85,9 +86,12 @@ def _desks(market: MarketData, calendar: Calendar, forecaster: Forecaster) -> De
     return Desks(OptionsDesk(offload), risk, PortfolioDesk(market, calendar, offload), offload)
 
 
-async def _cache_health(shared: RedisCache | None) -> PartHealth:
+async def _cache_health(shared: RedisCache | WorkerCache | None) -> PartHealth:
     if shared is None:
         return PartHealth("cache", "memory", None, "REDIS_URL is not set: each worker keeps its own forecasts")
+    if isinstance(shared, WorkerCache):
+        how = "the workers share forecasts in a file" if shared.problem is None else shared.problem
+        return PartHealth("cache", "memory", None, f"REDIS_URL is not set: {how}")
     found = await shared.health()
     return PartHealth("cache", "redis" if found.state == "ok" else "failing", found.latency_ms, found.detail)
 
@@ -98,10 +102,13 @@ def _history(settings: Settings, market: MarketData) -> HistoryStore:
     return HistoryStore(HistoryOptions(settings.state_dir, url, keep, settings.settlement_interval), market)
 
 
-def _shared_cache(settings: Settings, parts: Parts) -> RedisCache | None:
-    """What the processes share, where there is a Redis."""
+def _shared_cache(settings: Settings, parts: Parts, workers: int) -> RedisCache | WorkerCache | None:
+    """What the processes share: in Redis, or where there is none, the workers of this gateway in a file."""
     if settings.redis_url is None:
-        return None
+        if workers == 1:
+            return None
+        told = parts.looked("workers", cache_metrics().counter("workers"))
+        return WorkerCache(worker_cache_file(settings.state_dir), on_get=told)
     on_get = parts.looked("redis", cache_metrics().counter("redis"))
     return RedisCache(settings.redis_url.get_secret_value(), on_get=on_get)
 

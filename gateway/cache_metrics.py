@@ -10,7 +10,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 
 from counting import COUNTS
 
-Layer = Literal["hot", "memory", "redis"]
+Layer = Literal["hot", "memory", "workers", "redis"]
 
 
 @cache

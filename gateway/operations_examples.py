@@ -18,6 +18,7 @@ MODELS_STATUS: Final[dict[str, Any]] = {
     "models_version": "20221231-f35583bbdb",
     "layout": "per_model",
     "layout_reason": "RUNNER_LAYOUT says so",
+    "gateway_workers": 1,
     "members": [
         {
             "name": "xgboost",

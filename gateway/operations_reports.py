@@ -60,6 +60,7 @@ class ModelsStatusReport(Report):
     layout_reason: str = Field(
         description="Why there.", examples=["on 2 cores it answers most: no call leaves the gateway"]
     )
+    gateway_workers: int = Field(ge=1, description="Workers of this gateway (GATEWAY_WORKERS).")
     members: list[MemberStatus] = Field(description="In published order.")
 
 
@@ -110,7 +111,7 @@ class CallSizes(Report):
 class CacheUse(Report):
     """One layer of the forecast cache."""
 
-    layer: str = Field(description="`hot`, `memory` or `redis`.", examples=["memory"])
+    layer: str = Field(description="`hot`, `memory`, `workers` (what they share) or `redis`.", examples=["memory"])
     hits: int = Field(ge=0)
     misses: int = Field(ge=0)
     errors: int = Field(ge=0, description="Look-ups that the cache could not answer.")

@@ -1,4 +1,5 @@
-"""Where the models run: in a process each, together in one process, or in the gateway's own.
+"""Where the models run, in a process each, together in one process, or in the gateway's own, and how many workers the
+gateway has.
 
 The measurements behind the rule are in docs/capacity.md.
 """
@@ -16,15 +17,19 @@ Name = Literal["per_model", "combined", "embedded"]
 MOST_CORES_EMBEDDED: Final = 4
 """Up to here one process with its threads answers more than a gateway that hands every row on to others."""
 
+WORKERS_EMBEDDED: Final = 4
+"""More than this ``auto`` does not start with the models inside: each holds them all."""
+
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """``reason`` is for whoever runs the service."""
+    """``reason`` is for whoever runs the service; ``workers`` are those of the gateway."""
 
     name: Name
     reason: str
+    workers: int = 1
 
 
 USUAL: Final = Layout("per_model", "it is the usual one")
@@ -37,6 +42,14 @@ def chosen_layout(asked: Literal["auto"] | Name, cores: float) -> Layout:
     if cores <= MOST_CORES_EMBEDDED:
         return Layout("embedded", f"on {cores:g} cores it answers most: no call leaves the gateway")
     return Layout("per_model", f"{cores:g} cores are more than one process can use")
+
+
+def chosen_workers(asked: int | Literal["auto"], layout: Name, cores: float) -> int:
+    """Gateway workers asked for; for ``auto`` one for each core, or for every other one where the models have processes
+    of their own."""
+    if asked != "auto":
+        return asked
+    return max(1, min(int(cores), WORKERS_EMBEDDED) if layout == "embedded" else int(cores / 2))
 
 
 def cores_at_hand() -> float:

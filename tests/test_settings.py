@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 import settings
 from errors import ConfigurationError
-from settings import Settings, load_settings, model_set_folder, runner_urls, service_options
+from settings import Settings, gateway_workers, load_settings, model_set_folder, runner_urls, service_options
 
 SECRET = "hunter2-hunter2"
 ADDRESSES = {"REDIS_URL": f"redis://user:{SECRET}@cache:6379", "DATABASE_URL": f"postgresql://user:{SECRET}@db/name"}
@@ -30,6 +31,33 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("CONFIGURATION_FILE", str(tmp_path / "configuration.yaml"))
 
     return write
+
+
+@pytest.mark.parametrize(
+    ("said", "in_file", "workers"),
+    [
+        (None, "services: {}", 1),
+        (None, "services: {DeepFinance: {workers: 3}}", 3),
+        (None, "services: {DeepFinance: {workers: cpu_count}}", os.cpu_count()),
+        (None, "deepfinance: {gateway_workers: auto}", "auto"),
+        (None, "services: {DeepFinance: {workers: 3}}\ndeepfinance: {gateway_workers: 2}", 2),
+        ("2", "services: {DeepFinance: {workers: 3}}", 2),
+        ("auto", "services: {DeepFinance: {workers: 3}}", "auto"),
+        ("many", "services: {DeepFinance: {workers: 3}}", 1),
+    ],
+)
+def test_workers_are_those_of_the_setting_else_of_the_service(monkeypatch, written, said, in_file, workers):
+    written(in_file)
+    if said:
+        monkeypatch.setenv("GATEWAY_WORKERS", said)
+    assert gateway_workers() == workers
+
+
+@pytest.mark.parametrize("said", ["many", "0", "65", "1.5", "-2"])
+def test_a_number_of_workers_that_is_none_stops_the_start(monkeypatch, said):
+    monkeypatch.setenv("GATEWAY_WORKERS", said)
+    with pytest.raises(ConfigurationError, match="GATEWAY_WORKERS: expected a whole number from 1 to 64, or auto"):
+        load_settings()
 
 
 def test_a_key_is_all_that_must_be_set():

@@ -709,6 +709,8 @@ class ModelsStatusReport(Body):
     """Where the models run: in a process each, together in one, or in the gateway's own (RUNNER_LAYOUT)."""
     layout_reason: str
     """Why there."""
+    gateway_workers: int
+    """Workers of this gateway (GATEWAY_WORKERS)."""
     members: list[MemberStatus]
     """In published order."""
 
@@ -767,7 +769,7 @@ class CacheUse(Body):
     """One layer of the forecast cache."""
 
     layer: str
-    """`hot`, `memory` or `redis`."""
+    """`hot`, `memory`, `workers` (what they share) or `redis`."""
     hits: int
     misses: int
     errors: int
