@@ -86,6 +86,8 @@ class HistoryStore:
             await self._within(PROBE_WITHIN, self._probe())
         except HistoryUnavailable:
             return PartHealth("history", "failing", None, f"the database does not answer; {self._waiting()}")
+        if self._writer.is_stuck:
+            return PartHealth("history", "failing", None, f"nothing can be written; {self._waiting()}")
         return PartHealth("history", self._kind, (time.monotonic() - started) * 1000, self._waiting())
 
     async def start(self) -> None:

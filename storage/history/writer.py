@@ -50,6 +50,12 @@ class Writer:
         self._recent = _Recent()
         self._pause, self._try_again_at = 0.0, 0.0
         self._replayed = False
+        self._stuck = self._loses = False
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether neither the database nor the journal took what there was to write, as on a disk that is full."""
+        return self._stuck
 
     @property
     def queued(self) -> int:
@@ -69,16 +75,21 @@ class Writer:
                 self._spill([row_of(forecast, made_at)])
         except Exception:
             self._metrics.lost(1)
-            log.exception("a forecast could not be kept")
+            if not self._loses:
+                log.exception("a forecast could not be kept, nor will others be until this is mended")
+            self._loses = True
 
     async def run(self) -> None:
-        """Write until cancelled; what goes wrong is logged and tried again."""
+        """Write until cancelled; what goes wrong is tried again, and logged when it begins."""
         while True:
             try:
                 await self._write_all()
                 await self._replay()
+                self._stuck = self._loses = False
             except Exception:
-                log.exception("writing the history failed")
+                if not self._stuck:
+                    log.exception("the history cannot be written; it is tried again and again")
+                self._stuck = True
             try:
                 async with asyncio.timeout(self._interval):
                     await self._full.wait()

@@ -24,9 +24,10 @@ from storage.history.database import Database, database_url
 from storage.history.journal import Journal
 from storage.history.metrics import history_metrics
 from storage.history.rows import from_line, record_of, row_of, to_line
+from storage.history.store import HistoryOptions, HistoryStore
 from storage.history.tables import FORECASTS
 from storage.history.writer import FLUSH_INTERVAL, Writer
-from tests.storage.history.making import MADE_AT, forecast, until
+from tests.storage.history.making import MADE_AT, Market, forecast, until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -208,6 +209,27 @@ async def test_what_nothing_takes_is_counted_as_waiting(nowhere: Database, tmp_p
         for _ in range(70):
             writer.put(forecast(), MADE_AT)
         await until(lambda: asyncio.sleep(0, 70 in waiting))
+
+
+async def test_that_nothing_can_be_written_is_said_once_until_it_can(
+    nowhere: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    history = HistoryStore(HistoryOptions(tmp_path), Market())
+    writer = Writer(nowhere, Journal(tmp_path / "blocked" / "journal"), history_metrics(), interval=0.01)
+    monkeypatch.setattr(history, "_writer", writer)
+    (tmp_path / "blocked").write_text("not a folder")
+    async with at_work(writer):
+        writer.put(forecast(), MADE_AT)
+        await until(lambda: asyncio.sleep(0, writer.is_stuck))
+        await asyncio.sleep(0.1)
+        failing = await history.health()
+        assert (failing.state, failing.latency_ms) == ("failing", None)
+        assert failing.detail == "nothing can be written; 1 forecasts in memory and 0 in the journal wait to be stored"
+        assert len([it for it in caplog.records if "cannot be written" in it.message]) == 1
+        (tmp_path / "blocked").unlink()
+        await until(lambda: asyncio.sleep(0, not writer.is_stuck))
+        assert (await history.health()).state == "sqlite"
+    await history.close()
 
 
 async def test_a_journal_that_is_cut_short_by_the_disk_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
