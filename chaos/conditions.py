@@ -55,7 +55,7 @@ def stand(home: Path) -> Iterator[Stand]:
     """Both, started."""
     sets = home / "sets"
     published = [tiny.write_model_set(sets / name, OLD) for name in ("first", "second")]
-    tape = Tape(home / "prices", hidden=HIDDEN, trend=1.004)
+    tape = Tape(home / "prices", hidden=HIDDEN, trend=1.004, names=8)
     settings: dict[str, Any] = {
         "MODEL_SET_DIR": str(published[1]),
         "DATA_DIR": str(tape.folder),
@@ -172,11 +172,11 @@ async def _model_hangs_now_and_then(it: Stand) -> None:
 
 async def _model_is_too_slow(it: Stand) -> None:
     """It answers nothing for almost as long as it is waited for, while new prices bring ever more rows to be forecast
-    from; then it is let go on for a moment, else it would be away."""
-    requests = {"requests": [{"symbol": symbol} for symbol in SYMBOLS]}
+    from, each second as many as there are symbols; then it is let go on for a moment, else it would be away."""
+    requests = {"requests": [{"symbol": symbol} for symbol in it.tape.symbols]}
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_new_prices(it.tape))
-        tasks.create_task(_ask_on(it.second, "/api/v1/predict/batch", requests, pause=0.2))
+        tasks.create_task(_ask_on(it.second, "/api/v1/predict/batch", requests, pause=0.5))
         while True:
             async with _suspended(it.second, "TransformerRunner"):
                 await asyncio.sleep(0.9 * PATIENT)
@@ -186,7 +186,7 @@ async def _model_is_too_slow(it: Stand) -> None:
 async def _new_prices(tape: Tape) -> None:
     while True:
         await asyncio.to_thread(tape.touch)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)  # files are looked at once a second
 
 
 async def _models_die_again_and_again(it: Stand) -> None:

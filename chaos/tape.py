@@ -21,11 +21,12 @@ Closes = dict[str, tuple[Any, Any]]
 @dataclass
 class Tape:
     """Price files in ``folder`` without the last ``hidden`` sessions. Those come as they came, or where there is a
-    ``trend``, each close is the one before times it."""
+    ``trend``, each close is the one before times it. All are told under so many ``names``: AAPL, AAPL1, AAPL2."""
 
     folder: Path
     hidden: int = 60
     trend: float | None = None
+    names: int = 1
     _closes: Closes = field(default_factory=dict)
     _touched: float = 1.0
 
@@ -34,6 +35,11 @@ class Tape:
         self._first_hidden = self.hidden
         self._closes = asyncio.run(_bundled())
         self._write()
+
+    @property
+    def symbols(self) -> list[str]:
+        """All of them."""
+        return [name for symbol in self._closes for name in self._names_of(symbol)]
 
     def show(self, sessions: int) -> None:
         """So many more."""
@@ -52,9 +58,14 @@ class Tape:
             prices = self._told(closes)[:shown]
             prices[-1] *= self._touched
             rows = zip(days[:shown], prices, strict=True)
-            draft = self.folder / f"{symbol}.draft"
-            draft.write_text("\n".join(["date,close", *(f"{day},{close:.4f}" for day, close in rows)]) + "\n")
-            draft.rename(self.folder / f"{symbol}.csv")
+            text = "\n".join(["date,close", *(f"{day},{close:.4f}" for day, close in rows)]) + "\n"
+            for name in self._names_of(symbol):
+                draft = self.folder / f"{name}.draft"
+                draft.write_text(text)
+                draft.rename(self.folder / f"{name}.csv")
+
+    def _names_of(self, symbol: str) -> list[str]:
+        return [symbol, *(f"{symbol}{number}" for number in range(1, self.names))]
 
     def _told(self, closes: Any) -> Any:
         """All closes, those that are hidden at first as they will be told."""
