@@ -1,10 +1,13 @@
-"""Warnings are errors here, but not those that BentoML raises about itself while it is imported."""
+"""Warnings are errors here, but not those that BentoML raises about itself while it is imported. Which process gets
+which file is said here too.
+"""
 
 from __future__ import annotations
 
 import warnings
 
 import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -14,18 +17,60 @@ with warnings.catch_warnings():
 
 __all__ = ["_bentoml_sdk", "bentoml"]
 
+pytest_plugins = ["tests.e2e.shared"]
+
+TOGETHER = {
+    "server": (
+        "tests/docs/test_tutorial.py",
+        "tests/e2e/test_apart.py",
+        "tests/e2e/test_client.py",
+        "tests/e2e/test_explained.py",
+        "tests/e2e/test_layouts.py",
+        "tests/e2e/test_log_lines.py",
+        "tests/e2e/test_serving.py",
+    ),
+    "breakable": ("tests/e2e/test_lost_runner.py", "tests/e2e/test_reload.py"),
+    "run": ("tests/training/test_lifecycle.py", "tests/training/test_no_look_ahead.py", "tests/training/test_run.py"),
+}
+"""By fixture that lasts for a session and is dear: the files that use it. They go to one process, and first."""
+SCOPES = {file: fixture for fixture, files in TOGETHER.items() for file in files}
 START_SERVERS = ("e2e", "contract", "deploy")
 """Folders of tests that last long and wait a lot."""
 NONE_LATER = 0.7
 """The part of the run in which they begin: what is quick fills the rest, so that all processes end together."""
 
 
+class TogetherScheduling(LoadFileScheduling):  # type: ignore[misc]
+    """A file is one process's, and so are files that use the same server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return SCOPES.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TogetherScheduling | None:
+    return TogetherScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def scope_of(item: pytest.Item) -> str:
+    """What goes to one process with the item: its file, or the fixture that several files share."""
+    file = item.nodeid.partition("::")[0]
+    if isinstance(item, pytest.Function):
+        for fixture in TOGETHER.keys() & set(item.fixturenames) - vars(item.module).keys():
+            if SCOPES.get(file) != fixture:
+                raise pytest.UsageError(f"{file} uses {fixture}: name it in TOGETHER, or each process makes its own")
+    return SCOPES.get(file, file)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Spread the files that start servers among the others, which use the processor while those wait."""
-    files = list(dict.fromkeys(item.path for item in items))
-    slow = [file for file in files if file.parent.name in START_SERVERS]
-    quick = [file for file in files if file not in slow]
-    place = {file: number / len(slow) * NONE_LATER for number, file in enumerate(slow)}
-    place |= {file: number / len(quick) for number, file in enumerate(quick)}
-    items.sort(key=lambda item: place[item.path])
+    scope = {item: scope_of(item) for item in items}
+    others = [it for it in dict.fromkeys(scope.values()) if it not in TOGETHER]
+    slow = [it for it in others if it.split("/")[1] in START_SERVERS]
+    quick = [it for it in others if it not in slow]
+    place = dict.fromkeys(TOGETHER, -1.0)
+    place |= {it: number / len(slow) * NONE_LATER for number, it in enumerate(slow)}
+    place |= {it: number / len(quick) for number, it in enumerate(quick)}
+    items.sort(key=lambda item: place[scope[item]])

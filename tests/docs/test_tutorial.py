@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.docs.tutorial import DOCUMENT, Cell, alike, cells_of, reader, run, with_shown
+from tests.docs.tutorial import DOCUMENT, Cell, alike, cells_of, reader, reader_with_a_service, run, with_shown
+from tests.e2e.server import Server
+
+FORECAST_HUNDREDS_OF_FILES = "Do not believe it: score it yourself"
+"""The section that takes most of the time, and on which no other depends."""
 
 
 @pytest.mark.e2e
+def test_cells_show_what_the_tutorial_says(server: Server, price_files: Path, tmp_path: Path) -> None:
+    with reader(server, price_files) as names:
+        everything = cells_of(DOCUMENT.read_text())
+        some = [cell for cell in everything if cell.section != FORECAST_HUNDREDS_OF_FILES]
+        assert len(everything) > len(some) > 10
+        follow(some, names, tmp_path)
+
+
+@pytest.mark.e2e
+@pytest.mark.long
 def test_every_cell_shows_what_the_tutorial_says(tmp_path: Path) -> None:
-    with reader(tmp_path / "reader") as names:
-        for cell in cells_of(DOCUMENT.read_text()):
-            shown, figure = run(cell, names)
-            assert alike(cell.shown, shown), f"{cell.code}\nshows now\n{shown}\nthe document says\n{cell.shown}"
-            assert (figure is None) == (cell.picture is None)
-            if figure is not None:
-                figure.savefig(tmp_path / "picture.png")
+    with reader_with_a_service(tmp_path / "reader") as names:
+        follow(cells_of(DOCUMENT.read_text()), names, tmp_path)
+
+
+def follow(cells: Iterable[Cell], names: dict[str, Any], folder: Path) -> None:
+    """Run them and compare."""
+    for cell in cells:
+        shown, figure = run(cell, names)
+        assert alike(cell.shown, shown), f"{cell.code}\nshows now\n{shown}\nthe document says\n{cell.shown}"
+        assert (figure is None) == (cell.picture is None)
+        if figure is not None:
+            figure.savefig(folder / "picture.png")
 
 
 def test_the_pictures_are_there() -> None:

@@ -19,7 +19,7 @@ from unittest import mock
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from tests.e2e.server import KEY, ROOT, running
+from tests.e2e.server import KEY, ROOT, Server, running
 
 DOCUMENT = ROOT / "docs" / "tutorial.md"
 CELL = re.compile(
@@ -30,8 +30,10 @@ CELL = re.compile(
 
 @dataclass(frozen=True)
 class Cell:
-    """``shown`` is empty where the cell shows nothing; ``start`` and ``end`` are its places in the document."""
+    """``shown`` is empty where the cell shows nothing; ``start`` and ``end`` are its places in the document, in the
+    section of that title."""
 
+    section: str
     code: str
     shown: str
     picture: str | None
@@ -41,8 +43,15 @@ class Cell:
 
 def cells_of(document: str) -> list[Cell]:
     """The cells in order."""
-    found = CELL.finditer(document)
-    return [Cell(it["code"], it["shown"] or "", it["picture"], it.start(), it.end()) for it in found]
+    return [
+        Cell(_section(document[: it.start()]), it["code"], it["shown"] or "", it["picture"], it.start(), it.end())
+        for it in CELL.finditer(document)
+    ]
+
+
+def _section(before: str) -> str:
+    """The last title of the second level, empty where there is none."""
+    return next((line.removeprefix("## ") for line in reversed(before.splitlines()) if line.startswith("## ")), "")
 
 
 def run(cell: Cell, names: dict[str, Any]) -> tuple[str, Figure | None]:
@@ -61,16 +70,24 @@ def run(cell: Cell, names: dict[str, Any]) -> tuple[str, Figure | None]:
 
 
 @contextmanager
-def reader(folder: Path) -> Iterator[dict[str, Any]]:
-    """The namespace of somebody who has started a service as the document says."""
+def reader(server: Server, prices: Path) -> Iterator[dict[str, Any]]:
+    """The namespace of somebody who has started the service as the document says, which reads price files there."""
+    seen = {"DEEPFINANCE_URL": server.url, "DEEPFINANCE_API_KEY": KEY, "DATA_DIR": str(prices)}
+    with mpl.rc_context(), mock.patch.dict("os.environ", seen):
+        mpl.use("Agg")
+        yield {}
+
+
+@contextmanager
+def reader_with_a_service(folder: Path) -> Iterator[dict[str, Any]]:
+    """The same, and the service is started for it."""
     prices = folder / "prices"
     prices.mkdir(parents=True)
-    settings = {"DATA_DIR": str(prices), "RUNNER_LAYOUT": "per_model"}
-    with running("service:DeepFinance", folder / "home", **settings) as server, mpl.rc_context():
-        mpl.use("Agg")
-        seen = {"DEEPFINANCE_URL": server.url, "DEEPFINANCE_API_KEY": KEY, "DATA_DIR": str(prices)}
-        with mock.patch.dict("os.environ", seen):
-            yield {}
+    with (
+        running("service:DeepFinance", folder / "home", DATA_DIR=str(prices)) as server,
+        reader(server, prices) as names,
+    ):
+        yield names
 
 
 def with_shown(document: str, shown: Mapping[int, str]) -> str:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs.tutorial import DOCUMENT, cells_of, reader, run, with_shown
+from tests.docs.tutorial import DOCUMENT, cells_of, reader_with_a_service, run, with_shown
 from tests.e2e.server import ROOT
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     """See the module."""
     sys.path.insert(0, str(ROOT / "client" / "src"))  # as pytest does
     document, shown = DOCUMENT.read_text(), {}
-    with tempfile.TemporaryDirectory() as folder, reader(Path(folder, "reader")) as names:
+    with tempfile.TemporaryDirectory() as folder, reader_with_a_service(Path(folder)) as names:
         for number, cell in enumerate(cells_of(document)):
             sys.stderr.write(f"cell {number}: {cell.code.splitlines()[0]}\n")
             shown[number], figure = run(cell, names)

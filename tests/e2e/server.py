@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-the-tests"
 ANYWHERE = "embedded"
 """The layout of tests that are about something else: a server in it is started with half the work."""
+ONE_RUNNER = "combined"
+"""That of tests which need a process beside the gateway's, and no more than one."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Server:
     url: str
     process: psutil.Process
     seconds_to_ready: float
+    cpu_to_ready: float
     log: Path
     started: subprocess.Popen[bytes]
 
@@ -60,6 +63,12 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
+def _cpu_seconds(process: psutil.Process) -> float:
+    """That it and its children have used, those that have ended too."""
+    family = [it for it in (process, *process.children(recursive=True)) if _lives(it)]
+    return sum(sum(it.cpu_times()[:4]) for it in family)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -78,7 +87,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "ML_SERVICE_API_KEY": KEY,
         "DATA_PROVIDERS": "files,bundled" if "DATA_DIR" in more else "bundled",  # nothing from outside, ever
         "RATE_LIMIT": "1000000/minute",
-        "RUNNER_LAYOUT": os.environ.get("E2E_LAYOUT", "per_model"),  # all of these tests hold in every layout
+        "RUNNER_LAYOUT": "per_model",
         "STATE_DIR": str(home / "state"),
         **more,
     }
@@ -106,12 +115,13 @@ def serving(
     try:
         url = f"http://{host}:{port}"
         wait_until_ready(url, process, log)
-        yield Server(url, psutil.Process(process.pid), time.monotonic() - started, log, process)
+        first = psutil.Process(process.pid)
+        yield Server(url, first, time.monotonic() - started, _cpu_seconds(first), log, process)
     finally:
         stop(process)
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, patience: float = 90) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, patience: float = 240) -> None:
     end = time.monotonic() + patience
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -119,7 +129,7 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, pati
                 return
         except httpx.HTTPError:
             pass
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"the server did not become ready:\n{log.read_text()[-4000:]}")
 
 

@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.server import Server, running
-from tests.runners import tiny
+from tests.e2e.server import Server
+from tests.e2e.shared import OLD, write_set
 from training.swap import exchange
 
 pytestmark = pytest.mark.e2e
 
-OLD, NEW, BAD = "2001.01.01-old", "2002.02.02-new", "2003.03.03-bad"
+NEW, BAD = "2002.02.02-new", "2003.03.03-bad"
 
 
-def write_set(folder: Path, version: str, seed: int) -> Path:
-    """A tiny set whose networks differ from those of another seed."""
-    tiny.write_model_set(folder, version)
-    for name in ("lstm", "transformer"):
-        tiny._write_graph(folder / f"{name}.onnx", seed=seed)
-    tiny.write_manifest(folder, version)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_set(tmp_path_factory.mktemp("published") / "current", OLD, seed=1)
-
-
-@pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterator[Server]:
-    settings = {"MODEL_SET_DIR": str(published), "PREDICTION_CACHE_TTL": "0"}
-    with running("service:DeepFinance", tmp_path_factory.mktemp("reloading"), **settings) as started:
-        yield started
-
-
-def test_nobody_notices_but_by_the_version(own_server: Server, published: Path, tmp_path: Path):
+def test_nobody_notices_but_by_the_version(breakable: Server, published: Path, tmp_path: Path):
     write_set(tmp_path / "next", NEW, seed=5)
-    alone = _targets(own_server)
-    answers = asyncio.run(_asked_during(own_server, lambda client: _publish_and_reload(client, published, tmp_path)))
-    afterwards = _targets(own_server)
+    alone = _targets(breakable)
+    answers = asyncio.run(_asked_during(breakable, lambda client: _publish_and_reload(client, published, tmp_path)))
+    afterwards = _targets(breakable)
     assert alone[0] == OLD
     assert afterwards[0] == NEW
     assert alone[1]["lstm"] != afterwards[1]["lstm"]
@@ -56,17 +35,17 @@ def test_nobody_notices_but_by_the_version(own_server: Server, published: Path, 
         assert answer["degraded"] == []
         expected = dict([alone, afterwards])[answer["models_version"]]
         assert _by_model(answer) == pytest.approx(expected, rel=1e-6)
-    own_server.runner("LstmRunner").kill()
-    assert _when_back(own_server)["models_version"] == NEW
-    version, targets = _targets(own_server)
+    breakable.runner("LstmRunner").kill()
+    assert _when_back(breakable)["models_version"] == NEW
+    version, targets = _targets(breakable)
     assert version == NEW
     assert targets == pytest.approx(afterwards[1], rel=1e-6)
 
 
-def test_a_bad_set_is_refused_with_the_reason_and_the_old_one_stays(own_server: Server, published: Path):
+def test_a_bad_set_is_refused_with_the_reason_and_the_old_one_stays(breakable: Server, published: Path):
     manifest = (published / "manifest.json").read_bytes()
-    in_use = _targets(own_server)[0]
-    with own_server.client() as client:
+    in_use = _targets(breakable)[0]
+    with breakable.client() as client:
         unchanged = client.post("/api/v1/models/reload")
         assert (unchanged.status_code, unchanged.json()["status"]) == (200, "unchanged")
         for spoil, reason in SPOILED:
@@ -80,7 +59,7 @@ def test_a_bad_set_is_refused_with_the_reason_and_the_old_one_stays(own_server: 
             (published / "manifest.json").write_bytes(manifest)
         status = client.get("/api/v1/models/status").json()
     assert status["models_version"] == in_use
-    assert _targets(own_server)[0] == in_use
+    assert _targets(breakable)[0] == in_use
 
 
 def _manifest_with(**changes: Any) -> Callable[[Path], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 from openapi_spec_validator import validate
 
-from tests.e2e.conftest import data_dir
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
@@ -43,9 +43,11 @@ def one_by_one(server: Server) -> dict[tuple[str, int], dict[str, Any]]:
         return {(symbol, h): predict(client, symbol, h) for symbol in SYMBOLS for h in HORIZONS}
 
 
-def test_it_is_ready_in_seconds(server: Server, record_property: Any):
+def test_it_is_ready_with_seconds_of_work(server: Server, record_property: Any):
+    """Time of processors, until it was ready: what others do on the machine meanwhile does not count."""
     record_property("seconds_to_ready", server.seconds_to_ready)
-    assert server.seconds_to_ready < 30  # 5 s on two idle cores; the limit allows for busy ones
+    record_property("cpu_to_ready", server.cpu_to_ready)
+    assert server.cpu_to_ready < 20  # 10 s, of five processes
 
 
 def test_every_symbol_has_ordered_quantiles_and_widening_intervals(
@@ -164,13 +166,13 @@ def test_what_is_published_can_be_read(server: Server):
     assert health["status"] == "ok"
 
 
-def test_a_symbol_file_that_appears_is_forecast(server: Server, tmp_path_factory: pytest.TempPathFactory):
+def test_a_symbol_file_that_appears_is_forecast(server: Server, price_files: Path):
     closes = 40 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.02, 700)))
     days = np.busday_offset("2019-01-02", np.arange(700), roll="forward")
     lines = [f"{day},{close:.4f}" for day, close in zip(days, closes, strict=True)]
     with server.client() as client:
         assert client.post("/api/v1/predict", json={"symbol": "ZZTOP"}).status_code == 404
-        (data_dir(tmp_path_factory) / "ZZTOP.csv").write_text("\n".join(["date,close", *lines]))
+        (price_files / "ZZTOP.csv").write_text("\n".join(["date,close", *lines]))
         answer = predict(client, "ZZTOP", 20)
     assert answer["data"]["provider"] == "files"
     assert answer["current_price"] == pytest.approx(closes[-1], abs=1e-4)

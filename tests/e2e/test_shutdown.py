@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.e2e.server import ANYWHERE, Server, running
+from tests.e2e.server import ONE_RUNNER, Server, running
+from tests.e2e.test_history import stored
 
 pytestmark = pytest.mark.e2e
 
@@ -21,28 +22,39 @@ CLIENTS = 30
 SYMBOLS = ("AAPL", "MSFT", "XOM", "KO", "PFE")
 
 
-@pytest.mark.parametrize("stop", ["supervisor", "everybody"])
-def test_what_was_accepted_is_answered_and_every_process_ends(stop: str, tmp_path: Path, model_set_dir: Path):
+@dataclass
+class Seen:
+    """By clients of a service that is told to stop: ids of forecasts, errors, what `/readyz` said since, and how many
+    seconds after it the last client was refused.
+    """
+
+    forecasts: list[str] = field(default_factory=list)
+    errors: list[httpx.TransportError] = field(default_factory=list)
+    ready: list[int] = field(default_factory=list)
+    ended_after: float = 0.0
+
+
+@pytest.mark.parametrize(("stop", "layout"), [("supervisor", "per_model"), ("everybody", ONE_RUNNER)])
+def test_what_was_accepted_is_answered_and_every_process_ends(
+    stop: str, layout: str, tmp_path: Path, model_set_dir: Path
+):
     """``everybody``: the signal goes to every process at once, as some process managers send it."""
-    with running("service:DeepFinance", tmp_path, MODEL_SET_DIR=str(model_set_dir)) as server:
+    settings = {"MODEL_SET_DIR": str(model_set_dir), "RUNNER_LAYOUT": layout}
+    with running("service:DeepFinance", tmp_path, **settings) as server:
         family = server.family()
         told = family if stop == "everybody" else family[:1]
-        outcomes, ended_after = asyncio.run(_stopped_under_load(server, lambda: _tell(told)))
+        seen = asyncio.run(_stopped_under_load(server, lambda: _tell(told)))
         _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     assert server.returncode() == 0
-    assert ended_after < 15
-    statuses = [outcome for outcome in outcomes if isinstance(outcome, int)]
-    assert set(statuses) == {200}, outcomes
-    assert len(statuses) > 2 * CLIENTS
-    refused = [type(outcome) for outcome in outcomes if not isinstance(outcome, int)]
+    assert seen.ended_after < 15
     # A connection that no process had taken from the system when the port was shut is reset by the system.
-    assert httpx.ConnectError in refused
-    assert set(refused) <= {httpx.ConnectError, httpx.ReadError}, refused
+    kinds = {type(error) for error in seen.errors}
+    assert httpx.ConnectError in kinds
+    assert kinds <= {httpx.ConnectError, httpx.ReadError}, seen.errors
     assert "Traceback" not in server.log.read_text()
-    with sqlite3.connect(tmp_path / "state" / "history.db") as history:
-        assert history.execute("SELECT count(*) FROM forecasts").fetchone() == (len(statuses),)
-    history.close()
+    assert set(seen.ready) == {503}, "before it stops listening it says that it is not ready"
+    assert stored(tmp_path / "state") == set(seen.forecasts)
 
 
 def _tell(processes: list[psutil.Process]) -> None:
@@ -50,9 +62,9 @@ def _tell(processes: list[psutil.Process]) -> None:
         process.send_signal(signal.SIGTERM)
 
 
-async def _stopped_under_load(server: Server, stop: Callable[[], None]) -> tuple[list[int | Exception], float]:
-    """What became of every request, and how long after the signal the last client was refused."""
-    outcomes: list[int | Exception] = []
+async def _stopped_under_load(server: Server, stop: Callable[[], None]) -> Seen:
+    """What became of every request until the last client was refused."""
+    seen, enough = Seen(), asyncio.Event()
 
     async def ask(client: httpx.AsyncClient, first: int) -> None:
         for number in range(first, 100_000):
@@ -61,31 +73,21 @@ async def _stopped_under_load(server: Server, stop: Callable[[], None]) -> tuple
             body = {"symbol": SYMBOLS[number % len(SYMBOLS)], "horizon": 1 + number % 90, "confidence_level": level}
             try:
                 answer = await client.post("/api/v1/predict", json=body)
+                assert (answer.status_code, answer.json().get("degraded")) == (200, []), answer.text
+                seen.forecasts.append(answer.json()["forecast_id"])
+                if answer.headers.get("connection") == "close":  # it was told to stop
+                    seen.ready.append((await client.get("/readyz")).status_code)
             except httpx.TransportError as error:
-                outcomes.append(error)
+                seen.errors.append(error)
                 return
-            outcomes.append(answer.status_code)
-            degraded = answer.json().get("degraded")
-            assert degraded == [], degraded
+            if len(seen.forecasts) == 5 * CLIENTS:
+                enough.set()
 
     async with server.async_client() as client:
         asking = [asyncio.create_task(ask(client, 7 * number)) for number in range(CLIENTS)]
-        await asyncio.sleep(2)
+        await asyncio.wait_for(enough.wait(), 60)
         told_at = time.monotonic()
         stop()
         await asyncio.gather(*asking)
-        return outcomes, time.monotonic() - told_at
-
-
-def test_it_says_that_it_is_not_ready_before_it_stops_listening(tmp_path: Path, model_set_dir: Path):
-    settings = {"MODEL_SET_DIR": str(model_set_dir), "RUNNER_LAYOUT": ANYWHERE}
-    with running("service:DeepFinance", tmp_path, **settings) as server, server.client() as client:
-        assert client.get("/readyz").status_code == 200
-        server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.4)
-        answer = client.get("/readyz")
-        assert answer.status_code == 503
-        assert answer.headers["connection"] == "close"
-        time.sleep(1.5)
-        with pytest.raises(httpx.ConnectError):
-            client.get("/readyz")
+        seen.ended_after = time.monotonic() - told_at
+    return seen

@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import httpx
 import pytest
 
 from tests.e2e.server import KEY, Server, running
-from tests.otlp_receiver import Received, Receiver, attributes_of, receiving
+from tests.otlp_receiver import Received, attributes_of, receiving
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SERVER, CLIENT = 2, 3
 ROUTE = "POST /api/v1/predict"
 
 
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with receiving() as found:
-        yield found
+KEPT, REFUSED, UNWANTED, WANTED = TRACE[::-1], "1" * 32, "2" * 32, "3" * 32
 
 
 @pytest.fixture(scope="module")
-def server(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("traced")
-    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    with running("service:DeepFinance", home, TRACES="otlp", RUNNER_LAYOUT="per_model", **settings) as server:
-        yield server
+def spans(tmp_path_factory: pytest.TempPathFactory) -> list[Received]:
+    """Of all that was asked: what is not sent yet, here everything, is sent when the service ends."""
+    with receiving() as receiver:
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
+        home = tmp_path_factory.mktemp("traced")
+        with running("service:DeepFinance", home, TRACES="otlp", **settings) as server:
+            ask_everything(server)
+            assert not receiver.spans
+        return list(receiver.spans)
 
 
-def ask(server: Server, symbol: str = "AAPL", horizon: int = 5, **headers: str) -> httpx.Response:
+def ask_everything(server: Server) -> None:
+    assert ask(server, "MSFT", 7, TRACE, **{"X-Request-ID": "traced-1"}).status_code == 200
+    assert ask(server, "KO", 3).status_code == 200
+    assert ask(server, "KO", 3, KEPT).status_code == 200
+    assert ask(server, "AAPL", 5, REFUSED, **{"X-API-Key": "not-a-key-of-ours"}).status_code == 401
+    assert ask(server, "PFE", 4, UNWANTED, flags="00").status_code == 200
+    assert ask(server, "PFE", 6, WANTED).status_code == 200
     with server.client() as client:
-        body = {"symbol": symbol, "horizon": horizon}
-        return client.post("/api/v1/predict", json=body, headers=headers)
+        for path in ("/livez", "/readyz", "/metrics"):
+            client.get(path)
 
 
-def traced(receiver: Receiver, trace_id: str, services: int) -> list[Received]:
-    """The spans of a trace, once the request's own and those of so many services are there."""
+def ask(
+    server: Server, symbol: str, horizon: int, trace: str = "", flags: str = "01", **headers: str
+) -> httpx.Response:
+    """For a forecast, within a trace if there is one."""
+    if trace:
+        headers["traceparent"] = f"00-{trace}-{PARENT}-{flags}"
+    with server.client() as client:
+        return client.post("/api/v1/predict", json={"symbol": symbol, "horizon": horizon}, headers=headers)
 
-    def complete(spans: list[Received]) -> bool:
-        mine = [it for it in spans if it.trace_id == trace_id]
-        return len({it.service for it in mine}) >= services and any(it.name == ROUTE for it in mine)
 
-    return [it for it in receiver.wait_for(complete) if it.trace_id == trace_id]
+def of(trace: str, spans: list[Received]) -> list[Received]:
+    return [it for it in spans if it.trace_id == trace]
 
 
-def test_one_trace_leads_from_the_caller_to_the_runners(server: Server, receiver: Receiver):
-    answer = ask(server, "MSFT", 7, traceparent=f"00-{TRACE}-{PARENT}-01", **{"X-Request-ID": "traced-1"})
-    assert answer.status_code == 200, answer.text
-    spans = traced(receiver, TRACE, services=4)
+def test_one_trace_leads_from_the_caller_to_the_runners(spans: list[Received]):
+    spans = of(TRACE, spans)
     by_id = {it.span_id: it for it in spans}
     (request,) = [it for it in spans if it.name == ROUTE]
     assert (request.service, request.kind, request.parent_id) == ("DeepFinance", SERVER, PARENT)
@@ -74,44 +80,28 @@ def test_one_trace_leads_from_the_caller_to_the_runners(server: Server, receiver
         assert by_id[by_id[call.parent_id].parent_id] == request, "model, forecast, request"
 
 
-def test_a_kept_answer_says_so(server: Server, receiver: Receiver):
-    trace_id = TRACE[::-1]
-    ask(server, "KO", 3)
-    assert ask(server, "KO", 3, traceparent=f"00-{trace_id}-{PARENT}-01").status_code == 200
-    (request,) = traced(receiver, trace_id, services=1)
+def test_a_kept_answer_says_so(spans: list[Received]):
+    (request,) = of(KEPT, spans)
     assert [attributes_of(it) for it in request.events] == [{"cache": "door", "result": "hit"}]
 
 
-def test_a_refusal_is_a_span_without_a_key(server: Server, receiver: Receiver):
-    trace_id = "1" * 32
-    ask(server, traceparent=f"00-{trace_id}-{PARENT}-01", **{"X-API-Key": "not-a-key-of-ours"})
-    (request,) = traced(receiver, trace_id, services=1)
+def test_a_refusal_is_a_span_without_a_key(spans: list[Received]):
+    (request,) = of(REFUSED, spans)
     assert request.attributes["http.response.status_code"] == 401
     assert "key" not in request.attributes
     assert not request.failed, "the caller's mistake, not ours"
 
 
-def test_what_a_caller_does_not_want_traced_is_not(server: Server, receiver: Receiver):
-    unwanted, wanted = "2" * 32, "3" * 32
-    ask(server, "PFE", 4, traceparent=f"00-{unwanted}-{PARENT}-00")
-    ask(server, "PFE", 6, traceparent=f"00-{wanted}-{PARENT}-01")
-    traced(receiver, wanted, services=4)
-    assert unwanted not in {it.trace_id for it in receiver.spans}
+def test_what_a_caller_does_not_want_traced_is_not(spans: list[Received]):
+    assert not of(UNWANTED, spans)
+    assert {it.service for it in of(WANTED, spans)} == {
+        "DeepFinance",
+        "XgboostRunner",
+        "LstmRunner",
+        "TransformerRunner",
+    }
 
 
-def test_nothing_but_requests_begins_a_trace(server: Server, receiver: Receiver):
+def test_nothing_but_requests_begins_a_trace(spans: list[Received]):
     """Neither the warm-up nor probes nor what scrapes the metrics."""
-    with server.client() as client:
-        for path in ("/livez", "/readyz", "/metrics"):
-            client.get(path)
-    ask(server, "GE", 2)
-    roots = [it for it in receiver.wait_for(lambda spans: any(not it.parent_id for it in spans)) if not it.parent_id]
-    assert {it.name for it in roots} == {ROUTE}
-
-
-def test_what_is_not_sent_yet_is_sent_at_the_end(receiver: Receiver, tmp_path: Path):
-    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
-    trace_id = "4" * 32
-    with running("service:DeepFinance", tmp_path, TRACES="otlp", RUNNER_LAYOUT="per_model", **settings) as server:
-        ask(server, traceparent=f"00-{trace_id}-{PARENT}-01")
-    traced(receiver, trace_id, services=4)
+    assert {it.name for it in spans if not it.parent_id} == {ROUTE}
