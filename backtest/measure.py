@@ -88,8 +88,16 @@ def chosen(whole: Scored, which: NDArray[np.bool_]) -> Scored:
 
 def coverage(ranks: Floats, confidence_level: float) -> float:
     """Share of the known outcomes inside the central interval at this level."""
-    known = ~np.isnan(ranks)
-    return float(np.mean(ranks[known] <= confidence_level)) if known.any() else float("nan")
+    return float(coverages(ranks, np.array([confidence_level]))[0])
+
+
+def coverages(ranks: Floats, confidence_levels: Floats) -> Floats:
+    """(n_levels,) the same at each level."""
+    known = np.sort(ranks[~np.isnan(ranks)])
+    if not len(known):
+        return np.full(len(confidence_levels), np.nan)
+    inside: Floats = np.searchsorted(known, confidence_levels, side="right") / len(known)
+    return inside
 
 
 def against(scored: Scored, baseline: str, column: int, horizon: int) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 
 from backtest.baselines import ewma_gaussian, random_walk
-from backtest.measure import Scored, against, coverage, direction_score, pooled, score_forecasts
+from backtest.measure import Scored, against, coverages, direction_score, pooled, score_forecasts
 from backtest.score import SCORED_LEVELS
 from backtest.splits import Window
 from contracts import EvidenceTable, Floats, Ints, ModelSet, kind_of
@@ -166,7 +166,7 @@ def evidence_rows(
 
 def _subset_table(scored: Scored, horizons: Ints) -> tuple[Floats, Floats, Floats]:
     """Coverage (n_steps, n_cover), skill and p-value (n_steps,)."""
-    cover = np.array([[coverage(scored.ranks[:, i], level) for level in COVER_LEVELS] for i in range(len(horizons))])
+    cover = np.array([coverages(scored.ranks[:, i], COVER_LEVELS) for i in range(len(horizons))])
     tests = [against(scored, "random_walk", i, int(horizon)) for i, horizon in enumerate(horizons)]
     return cover, np.array([test[0] for test in tests]), np.array([test[2] for test in tests])
 
