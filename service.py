@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+from bentoml import get_current_service  # bentoml looks it up anew each time it is asked for it
 from bentoml.exceptions import BentoMLConfigException
 from starlette.responses import Response
 
@@ -40,7 +41,7 @@ log = logging.getLogger("deepfinance.service")
 
 MODEL_SET = declared_model_set(model_set_folder())
 LAYOUT = chosen_layout(runner_layout(), cores_at_hand())
-LAYOUT = replace(LAYOUT, workers=chosen_workers(gateway_workers(), LAYOUT.name, cores_at_hand()))
+LAYOUT = replace(LAYOUT, workers=chosen_workers(gateway_workers(), cores_at_hand()))
 RUNNER_URLS = runner_urls()
 RUNNERS: dict[str, dict[str, Any]] = {
     "per_model": {"xgboost": XgboostRunner, "lstm": LstmRunner, "transformer": TransformerRunner},
@@ -74,7 +75,7 @@ def gateway_options() -> GatewayOptions:
 
 def backend() -> Any:
     """That of the gateway in this process, once it has started."""
-    return bentoml.get_current_service().backend
+    return get_current_service().backend
 
 
 @bentoml.asgi_app(build_routes(backend, lambda: backend().broadcaster), path="/api/v1")
