@@ -41,7 +41,7 @@ log = logging.getLogger("deepfinance.service")
 
 MODEL_SET = declared_model_set(model_set_folder())
 LAYOUT = chosen_layout(runner_layout(), cores_at_hand())
-LAYOUT = replace(LAYOUT, workers=chosen_workers(gateway_workers(), LAYOUT.name, cores_at_hand()))
+LAYOUT = replace(LAYOUT, workers=chosen_workers(gateway_workers(), cores_at_hand()))
 RUNNER_URLS = runner_urls()
 RUNNERS: dict[str, dict[str, Any]] = {
     "per_model": {"xgboost": XgboostRunner, "lstm": LstmRunner, "transformer": TransformerRunner},
@@ -120,7 +120,8 @@ class DeepFinance(joined(RUNNERS[LAYOUT.name], RUNNER_URLS)):  # type: ignore[mi
         try:
             serve_version(str(read_manifest(folder)["models_version"]))
         except OSError as error:
-            log.warning("model sets cannot be reloaded: %s", error.strerror)
+            # an image: its file system is read-only and its set is its own
+            log.info("the model set stays the same while this runs: %s", error.strerror)
         for warning in settings.warnings:
             log.warning("%s", warning)
 

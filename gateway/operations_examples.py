@@ -17,7 +17,7 @@ WARMUP: Final[dict[str, Any]] = {
 MODELS_STATUS: Final[dict[str, Any]] = {
     "models_version": "20221231-f35583bbdb",
     "layout": "per_model",
-    "layout_reason": "RUNNER_LAYOUT says so",
+    "layout_reason": "RUNNER_LAYOUT is per_model",
     "gateway_workers": 1,
     "members": [
         {

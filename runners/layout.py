@@ -17,8 +17,8 @@ Name = Literal["per_model", "combined", "embedded"]
 MOST_CORES_EMBEDDED: Final = 4
 """Up to here one process with its threads answers more than a gateway that hands every row on to others."""
 
-WORKERS_EMBEDDED: Final = 4
-"""More than this ``auto`` does not start with the models inside: each holds them all."""
+CORES_A_WORKER: Final = 2
+"""What a gateway worker keeps busy, in cores: its event loop, and the models in threads or in processes beside it."""
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
@@ -38,18 +38,15 @@ USUAL: Final = Layout("per_model", "it is the usual one")
 def chosen_layout(asked: Literal["auto"] | Name, cores: float) -> Layout:
     """The layout asked for; for ``auto`` the one that answers most requests on so many cores."""
     if asked != "auto":
-        return Layout(asked, "RUNNER_LAYOUT says so")
+        return Layout(asked, f"RUNNER_LAYOUT is {asked}")
     if cores <= MOST_CORES_EMBEDDED:
         return Layout("embedded", f"on {cores:g} cores it answers most: no call leaves the gateway")
     return Layout("per_model", f"{cores:g} cores are more than one process can use")
 
 
-def chosen_workers(asked: int | Literal["auto"], layout: Name, cores: float) -> int:
-    """Gateway workers asked for; for ``auto`` one for each core, or for every other one where the models have processes
-    of their own."""
-    if asked != "auto":
-        return asked
-    return max(1, min(int(cores), WORKERS_EMBEDDED) if layout == "embedded" else int(cores / 2))
+def chosen_workers(asked: int | Literal["auto"], cores: float) -> int:
+    """Gateway workers asked for; for ``auto`` as many as can use so many cores."""
+    return asked if asked != "auto" else max(1, int(cores / CORES_A_WORKER))
 
 
 def cores_at_hand() -> float:

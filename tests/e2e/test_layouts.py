@@ -65,7 +65,7 @@ def test_only_the_processes_of_the_layout_run(told: dict[str, dict[str, Any]], l
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_it_says_which_layout_it_has_and_every_member_is_well(told: dict[str, dict[str, Any]], layout: str):
     status, health = told[layout]["status"], told[layout]["health"]
-    assert (status["layout"], status["layout_reason"]) == (layout, "RUNNER_LAYOUT says so")
+    assert (status["layout"], status["layout_reason"]) == (layout, f"RUNNER_LAYOUT is {layout}")
     assert {check["state"] for check in health["checks"]["runners"]} == {"ok"}
     lstm = next(each for each in status["members"] if each["name"] == "lstm")
     assert lstm["where"] == ("gateway" if layout == "embedded" else "runner")
