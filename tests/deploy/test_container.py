@@ -36,6 +36,11 @@ def test_bases_are_named_by_an_exact_version(instructions):
     assert all(it.startswith("${BASE} AS ") for it in _said(instructions, "FROM"))
 
 
+def test_nothing_but_the_base_is_pulled():
+    """A line `# syntax=` has BuildKit fetch a frontend from Docker Hub at each build, also where the base is at hand."""
+    assert "syntax=" not in (CONTAINER / "Dockerfile.template").read_text()
+
+
 def test_nobody_is_root_in_the_end(instructions):
     assert _said(_final_stage(instructions), "USER") == ["10001:10001"]
     after_user = [word for word, _ in instructions[instructions.index(("USER", "10001:10001")) :]]
