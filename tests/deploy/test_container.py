@@ -37,7 +37,7 @@ def test_bases_are_named_by_an_exact_version(instructions):
 
 
 def test_nothing_but_the_base_is_pulled():
-    """A line `# syntax=` has BuildKit fetch a frontend from Docker Hub at each build, also where the base is at hand."""
+    """A line `# syntax=` has BuildKit fetch a frontend from Docker Hub at each build, even with the base at hand."""
     assert "syntax=" not in (CONTAINER / "Dockerfile.template").read_text()
 
 
