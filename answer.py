@@ -129,10 +129,7 @@ def _answer(request: ForecastRequest, subject: Subject, figures: Figures, common
     bars, price, up = subject.bars, figures.price, figures.probability_up
     stated = _stated(_Terms.of(request, subject, common.model_set))
     sessions = _sessions_after(subject.instrument.calendar, bars.last_day, request.horizon, common)
-    path = tuple(
-        PathStep(i, day, median, lower, upper)
-        for i, (day, (lower, median, upper)) in enumerate(zip(sessions, figures.path, strict=True), 1)
-    )
+    lower, median, upper = figures.path
     target = figures.quantiles[_MEDIAN]
     direction = _direction(up, stated.evidence)
     return Forecast(
@@ -150,10 +147,10 @@ def _answer(request: ForecastRequest, subject: Subject, figures: Figures, common
         probability_up=up,
         confidence=max(up, 1.0 - up),
         confidence_level=request.confidence_level,
-        lower=path[-1].lower,
-        upper=path[-1].upper,
+        lower=lower[-1],
+        upper=upper[-1],
         quantiles=dict(zip(_SHOWN, figures.quantiles, strict=True)),
-        path=path,
+        path=tuple(map(PathStep, range(1, request.horizon + 1), sessions, median, lower, upper)),
         members=_members(stated, figures),
         confidence_breakdown=_breakdown(subject, figures, stated, common),
         evidence=stated.evidence,

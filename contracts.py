@@ -614,7 +614,8 @@ class MemberRunner(Protocol):
     def spec(self) -> MemberSpec: ...
 
     async def predict(self, keys: Sequence[str], rows: Floats32) -> Floats:
-        """(n_rows, row_width) -> (n_rows, n_horizons, n_levels); raises RunnerUnavailable or Timeout."""
+        """(n_rows, row_width) -> (n_rows, n_horizons, n_levels), increasing with the level; raises RunnerUnavailable or
+        Timeout."""
         ...
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from ensemble.distribution import Distribution
 from ensemble.surface import at_levels
 
 SHOWN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+_Path = tuple[Sequence[float], Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Subject:
 
 @record
 class Figures:
-    """Those of one answer. ``quantiles`` at SHOWN_LEVELS, (lower, median, upper) of each step of ``path``, and
+    """Those of one answer. ``quantiles`` at SHOWN_LEVELS, ``path`` as (lower, median, upper) of all steps, and
     ``targets``, each member's own median in the order of ``Subject.own``, are prices; ``agreement`` and ``regime`` are
     fractions (ensemble/confidence.py)."""
 
     price: float
     quantiles: Sequence[float]
-    path: Sequence[Sequence[float]]
+    path: _Path
     targets: Sequence[float]
     probability_up: float
     agreement: float | None
@@ -78,29 +78,27 @@ def _together(asked: Sequence[Asked], model_set: ModelSet) -> Iterator[Figures]:
         (prices[:, None] * np.exp(shown)).tolist(),
         _paths(asked, prices, levels),
         (prices[:, None] * np.exp(own[:, :, levels.index(0.5)])).tolist(),
-        one.spread.probability_up[at].tolist(),
+        one.spread.probability_up_at(*at).tolist(),
         [None] * len(asked) if agreement is None else agreement.tolist(),
         regime_typicality(one.spread.regime[at[0]], model_set.calibration[one.kind].regime).tolist(),
     )
 
 
-def _paths(asked: Sequence[Asked], prices: Floats, levels: tuple[float, ...]) -> list[list[list[float]]]:
-    """(lower, median, upper) of every step of every answer; all steps of those at the same level are one array."""
+def _paths(asked: Sequence[Asked], prices: Floats, levels: tuple[float, ...]) -> list[_Path]:
+    """(lower, median, upper), (n_steps,) each, of every answer; all steps of those at the same level are one array."""
     alike: dict[float, list[int]] = {}
     for at, (request, _) in enumerate(asked):
         alike.setdefault(request.confidence_level, []).append(at)
-    found: dict[int, list[list[float]]] = {}
+    found: dict[int, _Path] = {}
     for level, places in alike.items():
-        horizons = [asked[at][0].horizon for at in places]
-        surfaces = [
-            asked[at][1].spread.surfaces[asked[at][1].row, :horizon]
-            for at, horizon in zip(places, horizons, strict=True)
-        ]
-        tail = tail_level(level)
-        ahead = np.exp(at_levels(np.concatenate(surfaces), levels, (tail, 0.5, 1 - tail)))
-        path = iter((np.repeat(prices[places], horizons)[:, None] * ahead).tolist())
+        horizons, tail = [asked[at][0].horizon for at in places], tail_level(level)
+        surfaces = np.concatenate([_surface(*asked[at]) for at in places])
+        ahead = np.exp(at_levels(surfaces, levels, (tail, 0.5, 1 - tail)))
+        lower, median, upper = (np.repeat(prices[places], horizons)[:, None] * ahead).T.tolist()
+        end = 0
         for at, horizon in zip(places, horizons, strict=True):
-            found[at] = list(islice(path, horizon))
+            start, end = end, end + horizon
+            found[at] = lower[start:end], median[start:end], upper[start:end]
     return [found[at] for at in range(len(asked))]
 
 

@@ -18,7 +18,14 @@ def blend(quantiles: Sequence[Floats], weights: Floats) -> Floats:
     total = np.zeros_like(quantiles[0])
     for member, weight in zip(quantiles, weights, strict=True):
         total = total + member * weight[:, None]
-    return np.sort(total, axis=-1)
+    return in_order(total)
+
+
+def in_order(quantiles: Floats) -> Floats:
+    """The same, sorted along the levels, their last axis. Nearly always they are already, and to look takes a third of
+    the time that sorting takes."""
+    is_in_order = (quantiles[..., 1:] >= quantiles[..., :-1]).all()
+    return quantiles if is_in_order else np.sort(quantiles, axis=-1)
 
 
 def usable_weights(

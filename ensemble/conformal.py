@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from contracts import Floats
+from ensemble.combine import in_order
 from ensemble.finite_sample import finite_sample_quantile
 
 
@@ -28,4 +29,4 @@ def fit_offsets(outcomes: Floats, quantiles: Floats, levels: Sequence[float]) ->
 
 def calibrated(quantiles: Floats, offsets: Floats) -> Floats:
     """Add (n_horizons, n_levels) offsets to (n_rows, n_horizons, n_levels) quantiles and keep them in order."""
-    return np.sort(quantiles + offsets, axis=-1)
+    return in_order(quantiles + offsets)

@@ -18,12 +18,12 @@ _EDGE = 1e-6
 
 
 def raw_probability_up(surfaces: Floats, levels: Sequence[float]) -> Floats:
-    """(n_rows, n_steps, n_levels) log-return quantiles -> (n_rows, n_steps) probability of a positive return."""
+    """(..., n_levels) log-return quantiles -> (...,) probability of a positive return."""
     return 1.0 - probability_below(surfaces, levels, 0.0)
 
 
 def recalibrated(probability: Floats, parameters: Floats) -> Floats:
-    """(n_rows, n_steps) probabilities and (n_steps, 2) intercepts and slopes -> recalibrated probabilities."""
+    """(..., n_steps) probabilities and (n_steps, 2) intercepts and slopes -> recalibrated probabilities."""
     logits = parameters[:, 0] + parameters[:, 1] * _logit(probability)
     result: Floats = 1.0 / (1.0 + np.exp(-logits))
     return result

@@ -13,7 +13,7 @@ from ensemble.combine import blend, usable_weights
 from ensemble.conformal import calibrated
 from ensemble.direction import raw_probability_up, recalibrated
 from ensemble.online import Correction, corrected, corrections
-from ensemble.surface import surface
+from ensemble.surface import horizons_within, surface
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,14 @@ def _blending(
 class Distribution:
     """Calibrated forecasts of n_rows series.
 
-    ``surfaces`` (n_rows, n_steps, n_levels) are quantiles of the cumulative log return, ``probability_up``
-    (n_rows, n_steps). ``blending`` says of whom they are made and how, ``failures`` who gave no answer.
+    ``surfaces`` (n_rows, n_steps, n_levels) are quantiles of the cumulative log return, ``direction`` (n_steps, 2) how
+    the probability of a rise is recalibrated. ``blending`` says of whom they are made and how, ``failures`` who gave no
+    answer.
     """
 
     levels: tuple[float, ...]
     surfaces: Floats
-    probability_up: Floats
+    direction: Floats
     regime: Floats
     failures: Mapping[str, MemberFailure]
     blending: Blending
@@ -75,13 +76,22 @@ class Distribution:
         """(n_members, n_horizons), those used, in the order of ``members``."""
         return self.blending.weights
 
+    @property
+    def probability_up(self) -> Floats:
+        """(n_rows, n_steps)"""
+        return recalibrated(raw_probability_up(self.surfaces, self.levels), self.direction)
+
+    def probability_up_at(self, rows: Ints, steps: Ints) -> Floats:
+        """(n,) the same at n places alone."""
+        return recalibrated(raw_probability_up(self.surfaces[rows, steps], self.levels), self.direction[steps])
+
     def row(self, index: int) -> Distribution:
         """The same for one series; the n_rows axis stays, with length 1."""
         only = slice(index, index + 1)
         return Distribution(
             self.levels,
             self.surfaces[only],
-            self.probability_up[only],
+            self.direction,
             self.regime[only],
             self.failures,
             self.blending,
@@ -105,17 +115,16 @@ def distribution(
     fitted for the members that remain under the published weights, also when the caller sets other weights.
     ``correction`` holds one row for each row of the matrix (see ``recent_corrections``).
     """
-    alive = answered(members)
+    within = horizons_within(model_set.grid, n_steps)
+    alive = {name: z[:, :within] for name, z in answered(members).items()}
     z = calibrated_blend(model_set, kind, alive, asked_weights)
     if correction is not None:
-        z = corrected(z, correction, model_set.grid)
+        z = corrected(z, correction.up_to(within), model_set.grid)
     surfaces = surface(z, matrix.sigma, model_set.grid, n_steps)
-    raw = raw_probability_up(surfaces, model_set.grid.levels)
-    direction = model_set.calibration[kind].direction
     return Distribution(
         levels=model_set.grid.levels,
         surfaces=surfaces,
-        probability_up=recalibrated(raw, direction[: surfaces.shape[1]]),
+        direction=model_set.calibration[kind].direction[: surfaces.shape[1]],
         regime=matrix.regime,
         failures={name: each for name, each in members.items() if isinstance(each, MemberFailure)},
         blending=blending_of(model_set, kind, tuple(alive), asked_weights),
@@ -176,9 +185,14 @@ def offsets_for(model_set: ModelSet, kind: str, names: Sequence[str]) -> Floats:
 def calibrated_blend(
     model_set: ModelSet, kind: str, members: Mapping[str, Floats], asked_weights: Mapping[str, float] | None = None
 ) -> Floats:
-    """(n_rows, n_horizons, n_levels) z quantiles: blended, conformally calibrated, drift removed where unknown."""
-    how = blending_of(model_set, kind, tuple(members), asked_weights)
-    return _without_unknown_drift(calibrated(blend(list(members.values()), how.weights), how.offsets), model_set, kind)
+    """(n_rows, n_horizons, n_levels) z quantiles: blended, conformally calibrated, drift removed where unknown.
+
+    The members may end at one of the first horizons of the grid; then so does their blend.
+    """
+    how, quantiles = blending_of(model_set, kind, tuple(members), asked_weights), list(members.values())
+    within = quantiles[0].shape[1]
+    z = calibrated(blend(quantiles, how.weights[:, :within]), how.offsets[:within])
+    return _without_unknown_drift(z, model_set, kind)
 
 
 def _without_unknown_drift(z: Floats, model_set: ModelSet, kind: str) -> Floats:

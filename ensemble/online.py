@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contracts import Floats, Grid, Ints, Times
+from ensemble.combine import in_order
 
 LARGEST_LOG_SCALE = 1.0
 
@@ -36,6 +37,10 @@ class Correction:
 
     def take(self, rows: Ints) -> Correction:
         return Correction(self.log_scale[rows], self.shift[rows])
+
+    def up_to(self, n_horizons: int) -> Correction:
+        """At the first horizons of the grid."""
+        return Correction(self.log_scale[:, :n_horizons], self.shift[:, :n_horizons])
 
 
 def no_correction(grid: Grid) -> Correction:
@@ -53,7 +58,7 @@ def corrected(quantiles: Floats, correction: Correction, grid: Grid) -> Floats:
     middle = grid.levels.index(0.5)
     median = quantiles[..., middle : middle + 1]
     spread = (quantiles - median) * np.exp(correction.log_scale)[..., None]
-    return np.sort(median + spread + correction.shift, axis=-1)
+    return in_order(median + spread + correction.shift)
 
 
 def anchor(origin: np.datetime64) -> np.datetime64:

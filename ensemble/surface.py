@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from contracts import Floats, Grid, Ints
+from ensemble.combine import in_order
 
 # Keeps intervals strictly wider with every step even where the members' z quantiles shrink faster than sqrt(h) grows.
 SMALLEST_GROWTH = 1e-4
@@ -24,15 +25,22 @@ SMALLEST_STEP = 1e-4
 def surface(z: Floats, sigma: Floats, grid: Grid, n_steps: int | None = None) -> Floats:
     """(n_rows, n_horizons, n_levels) calibrated z quantiles and (n_rows,) volatility -> (n_rows, n_steps, n_levels).
 
-    Up to the last horizon of the grid, or to ``n_steps``: a shorter surface is the start of a longer one.
+    Up to the last horizon of the grid, or to ``n_steps``: a shorter surface is the start of a longer one, and only the
+    horizons that ``horizons_within`` counts need be there.
     """
     lower, share, unit = _interpolation(grid.horizons, n_steps or grid.horizons[-1])
-    dense = z[:, lower] * (1.0 - share)[:, None] + z[:, lower + 1] * share[:, None]
     middle = grid.levels.index(0.5)
+    dense = np.take(z, lower, axis=1) * (1.0 - share)[:, None] + np.take(z, lower + 1, axis=1) * share[:, None]
     scaled = dense * unit
     median = scaled[..., middle : middle + 1]
     spread = _growing(_spaced(scaled - median, middle), middle)
     return (median + spread) * sigma[:, None, None]
+
+
+def horizons_within(grid: Grid, n_steps: int | None) -> int:
+    """How many horizons of the grid, from the first, decide the steps up to ``n_steps``."""
+    lower, _, _ = _interpolation(grid.horizons, n_steps or grid.horizons[-1])
+    return int(lower[-1]) + 2
 
 
 def at_level(quantiles: Floats, levels: Sequence[float], level: float) -> Floats:
@@ -105,15 +113,14 @@ def _level_positions(levels: tuple[float, ...], wanted: tuple[float, ...]) -> tu
 def _spaced(spread: Floats, middle: int) -> Floats:
     """Strictly increasing in the level: every quantile at least SMALLEST_STEP further out than its neighbour."""
     steps, _ = _outward(spread.shape[-1], middle)
-    ordered = np.sort(spread - steps, axis=-1)
+    ordered = in_order(spread - steps)
     return ordered - ordered[..., middle : middle + 1] + steps
 
 
 def _growing(spread: Floats, middle: int) -> Floats:
     """Distances from the median that never shrink from one step to the next."""
     growth, (_, sign) = _growth(spread.shape[1]), _outward(spread.shape[-1], middle)
-    distance = np.maximum.accumulate(spread * sign / growth, axis=1) * growth
-    return distance * sign
+    return np.maximum.accumulate(spread * sign / growth, axis=1) * growth * sign
 
 
 @cache

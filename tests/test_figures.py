@@ -51,9 +51,9 @@ def test_they_are_quantiles_and_medians_as_prices(at: int) -> None:
     for shown, level in zip(figures.quantiles, SHOWN_LEVELS, strict=True):
         assert shown == price * np.exp(at_level(surface[step], GRID.levels, level))
     tail = tail_level(request.confidence_level)
-    for row, shown_row in zip(surface[: request.horizon], figures.path, strict=True):
+    for row, shown_row in zip(surface[: request.horizon], zip(*figures.path, strict=True), strict=True):
         twin = [price * np.exp(at_level(row, GRID.levels, level)) for level in (tail, 0.5, 1 - tail)]
-        assert shown_row == twin
+        assert list(shown_row) == twin
     assert figures.targets == [price * np.exp(own[0, step, MIDDLE]) for own in about.own.values()]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ensemble.combine import blend, usable_weights
+from ensemble.combine import blend, in_order, usable_weights
 
 SHAPE = (4, 3, 5)  # n_rows, n_horizons, n_levels
 NAMES = ("xgboost", "lstm", "transformer")
@@ -91,3 +91,10 @@ def test_weights_are_never_negative_and_sum_to_one(alive, asked):
     assert weights.shape == (len(alive), 3)
     assert (weights >= 0).all()
     assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-12)
+
+
+@given(arrays(np.float64, (3, 4, 5), elements=st.integers(0, 9).map(float)))
+def test_in_order_is_sorted_and_what_is_sorted_stays_the_very_same(values):
+    sorted_values = np.sort(values, axis=-1)
+    assert_array_equal(in_order(values), sorted_values)
+    assert in_order(sorted_values) is sorted_values

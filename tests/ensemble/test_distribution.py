@@ -12,6 +12,7 @@ from contracts import FeatureMatrix
 from ensemble.direction import raw_probability_up
 from ensemble.distribution import (
     MemberFailure,
+    blending_of,
     calibrated_blend,
     distribution,
     each_alone,
@@ -207,3 +208,33 @@ def test_each_alone_is_what_asking_for_one_gives():
     for name, own in surfaces.items():
         alone = distribution(SET, STOCKS, {name: MEMBERS[name]}, MATRIX)
         assert_allclose(own, alone.surfaces, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("n_steps", range(1, GRID.horizons[-1] + 1))
+@pytest.mark.parametrize("kind", [STOCKS, OTHERS])
+def test_what_is_not_asked_for_changes_nothing_and_is_not_there(kind, n_steps):
+    """Horizons of the grid beyond those that the steps need are left out."""
+    correction = Correction(0.3 * RNG.random((ROWS, len(GRID.horizons))), 0.1 * RNG.random((ROWS, *GRID.shape)))
+    asked = kind, MEMBERS, MATRIX
+    whole, start = (distribution(SET, *asked, None, correction, steps) for steps in (None, n_steps))
+    assert_array_equal(start.surfaces, whole.surfaces[:, :n_steps])
+    assert_array_equal(start.probability_up, whole.probability_up[:, :n_steps])
+    all_alone, alone = each_alone(SET, *asked), each_alone(SET, *asked, n_steps)
+    for name in NAMES:
+        assert_array_equal(alone[name], all_alone[name][:, :n_steps])
+
+
+def test_the_probability_at_some_places_is_the_one_of_them_all():
+    spread = distribution(SET, STOCKS, MEMBERS, MATRIX)
+    rows, steps = np.arange(ROWS), (np.arange(ROWS) * 7) % GRID.horizons[-1]
+    assert_array_equal(spread.probability_up_at(rows, steps), spread.probability_up[rows, steps])
+
+
+PAIRS = (("lstm", 0.5), ("xgboost", 2.0))
+
+
+def test_a_blending_is_worked_out_once_whatever_the_order_of_the_weights():
+    one, again = (blending_of(SET, STOCKS, NAMES, dict(weights)) for weights in (PAIRS, PAIRS[::-1]))
+    assert one is again
+    assert one is not blending_of(replace(SET, version="another"), STOCKS, NAMES, dict(PAIRS))
+    assert one is not blending_of(SET, STOCKS, NAMES)
