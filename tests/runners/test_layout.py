@@ -9,7 +9,6 @@ import pytest
 
 from runners.layout import (
     MOST_CORES_EMBEDDED,
-    WORKERS_EMBEDDED,
     _quota,
     chosen_layout,
     chosen_workers,
@@ -34,20 +33,9 @@ def test_the_reason_names_the_cores():
     assert "16 cores" in chosen_layout("auto", 16.0).reason
 
 
-@pytest.mark.parametrize("layout", ["per_model", "combined", "embedded"])
-def test_as_many_workers_as_are_asked_for(layout):
-    assert [chosen_workers(number, layout, 2.0) for number in (1, 3, 64)] == [1, 3, 64]
-
-
-def test_auto_starts_as_many_workers_as_the_cores_can_use():
-    assert [chosen_workers("auto", "embedded", cores) for cores in (0.5, 1.0, 2.0, 3.5, 64.0)] == [
-        1,
-        1,
-        2,
-        3,
-        WORKERS_EMBEDDED,
-    ]
-    assert [chosen_workers("auto", "per_model", cores) for cores in (0.5, 2.0, 16.0)] == [1, 1, 8]
+def test_as_many_workers_as_are_asked_for_or_as_the_cores_can_use():
+    assert [chosen_workers(number, 2.0) for number in (1, 3, 64)] == [1, 3, 64]
+    assert [chosen_workers("auto", cores) for cores in (0.5, 1.0, 2.0, 3.5, 4.0, 16.0)] == [1, 1, 1, 1, 2, 8]
 
 
 def test_no_more_cores_are_counted_than_the_process_is_bound_to():
