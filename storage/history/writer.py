@@ -104,6 +104,8 @@ class Writer:
                 await self._write_all()
         except TimeoutError:
             log.warning("the database was too slow to take what was queued")
+        except OSError:
+            log.warning("neither the database nor the journal took what was queued")
         left = self._in_hand + [row_of(*each) for each in self._queue]
         self._in_hand = []
         self._queue.clear()

@@ -211,6 +211,16 @@ async def test_what_nothing_takes_is_counted_as_waiting(nowhere: Database, tmp_p
         await until(lambda: asyncio.sleep(0, 70 in waiting))
 
 
+async def test_what_nothing_takes_at_the_end_is_counted_as_lost(nowhere: Database, tmp_path: Path):
+    (tmp_path / "blocked").write_text("not a folder")
+    lost: list[int] = []
+    writer = Writer(nowhere, Journal(tmp_path / "blocked" / "journal"), replace(history_metrics(), lost=lost.append))
+    for _ in range(70):
+        writer.put(forecast(), MADE_AT)
+    await writer.drain(5)
+    assert lost == [70]
+
+
 async def test_that_nothing_can_be_written_is_said_once_until_it_can(
     nowhere: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
