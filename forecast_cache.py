@@ -20,6 +20,7 @@ import orjson
 from contracts import Bars, Calendar, Forecast, ForecastRequest, MarketData, ModelSet, SharedCache, Timeframe
 from errors import DeepFinanceError
 from gateway.answers import Answer, answer_of, computed, pack, unpack
+from lookup import looked_up
 from storage.cache import MemoryCache
 
 Outcome = Answer | DeepFinanceError
@@ -96,7 +97,7 @@ class ForecastCache:
         forecasts with ``models``."""
         if self._lifetimes.forecast <= 0:
             return [computed(outcome) for outcome in await compute(requests)]
-        series = await self._series(requests)
+        series = await looked_up(((request.symbol, request.timeframe) for request in requests), self._market)
         mine: dict[str, _Work] = {}
         found = [self._found(request, series, models, mine) for request in requests]
         if mine:
@@ -131,20 +132,6 @@ class ForecastCache:
         future = self._flights[key] = asyncio.get_running_loop().create_future()
         mine[key] = _Work(request, bars, models, future)
         return _Flight(future, is_joined=False)
-
-    async def _series(
-        self, requests: Sequence[ForecastRequest]
-    ) -> Mapping[tuple[str, Timeframe], Bars | DeepFinanceError]:
-        async def load(symbol: str, timeframe: Timeframe) -> Bars | DeepFinanceError:
-            try:
-                return await self._market.bars(symbol, timeframe)
-            except DeepFinanceError as error:
-                return error
-
-        wanted = list(dict.fromkeys((request.symbol, request.timeframe) for request in requests))
-        if len(wanted) == 1:
-            return {wanted[0]: await load(*wanted[0])}
-        return dict(zip(wanted, await asyncio.gather(*(load(*each) for each in wanted)), strict=True))
 
     async def _do(self, work: Mapping[str, _Work], compute: Compute) -> None:
         """Land an outcome for each piece of work. Runs on when the caller who caused it goes away: others may wait."""

@@ -37,6 +37,7 @@ from errors import DeepFinanceError, ErrorDetail, InvalidRequest, RunnerUnavaila
 from explanation import explanation_of
 from figures import Subject, tail_level
 from inputs import InputMemory
+from lookup import looked_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +189,8 @@ async def _usable(
     requests: Sequence[ForecastRequest], ports: Ports, known: Mapping[Series, Bars]
 ) -> dict[Series, _Usable | DeepFinanceError]:
     """Every series that is asked for, or why it cannot be forecast."""
-
-    async def load(symbol: str, timeframe: Timeframe) -> Bars | DeepFinanceError:
-        try:
-            return await ports.market.bars(symbol, timeframe)
-        except DeepFinanceError as error:
-            return error
-
     wanted = dict.fromkeys((request.symbol, request.timeframe) for request in requests)
-    new = [series for series in wanted if series not in known]
-    loaded = dict(zip(new, await asyncio.gather(*(load(*series) for series in new)), strict=True))
-    found = {**known, **loaded}
+    found = {**known, **await looked_up([series for series in wanted if series not in known], ports.market)}
     return {series: _checked(series, found[series], ports) for series in wanted}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from threading import Lock
 
 import numpy as np
@@ -23,6 +24,7 @@ _CURRENCY = re.compile(r"([A-Z]{3})?([A-Z]{3})=X")
 _US_SHARE_CLASSES = frozenset("AB")
 
 
+@lru_cache(maxsize=8192)
 def describe(symbol: str) -> Instrument:
     """The instrument that a symbol's spelling names; its name is not known here.
 

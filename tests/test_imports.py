@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "corrections": LEAVES | PURE | {"remembering"},
     "inputs": LEAVES | PURE,
     "explanation": LEAVES | PURE | {"figures"},
-    "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation", "figures", "inputs"},
+    "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation", "figures", "inputs", "lookup"},
     "training": LEAVES
     | PURE
     | {
@@ -57,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     "condition": LEAVES | {"gateway", "runners", "serving"},
     "warming": LEAVES | {"gateway", "pipeline", "serving"},
     "serving": LEAVES | {"corrections", "gateway", "gathering", "pipeline", "runners"},
-    "forecast_cache": LEAVES | {"gateway.answers", "storage.cache"},
+    "forecast_cache": LEAVES | {"gateway.answers", "lookup", "storage.cache"},
+    "lookup": LEAVES,
     "replay": LEAVES | PURE | {"corrections"},
     "forecast_risk": LEAVES | PURE | {"figures", "pipeline", "remembering", "replay"},
     "risk_desk": LEAVES | PURE | {"answer", "forecast_risk", "offload", "gateway", "remembering", "risk_pictures"},
