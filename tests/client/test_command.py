@@ -1,7 +1,8 @@
-"""The command as a process of its own: killed at any moment, it goes on where it was."""
+"""The command, and as a process of its own: killed at any moment, it goes on where it was."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,10 +11,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from deepfinance_client.cli.app import main
 from tests.client.faulty import KEY, FaultyServer, refused
 
 SOURCE = Path(__file__).parents[2] / "client/src"
@@ -48,9 +52,20 @@ class Command:
         )
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        process = self.start(*arguments)
-        out, errors = process.communicate(timeout=60)
-        return process.returncode, out, errors
+        """The same in this process, as most tests of it need none to kill: its status and what it says."""
+        out, errors, status = io.StringIO(), io.StringIO(), 0
+        with (
+            mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch.object(sys, "argv", ["deepfinance", *arguments]),
+            chdir(self.folder),
+            redirect_stdout(out),
+            redirect_stderr(errors),
+        ):
+            try:
+                main()
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return status, out.getvalue(), errors.getvalue()
 
 
 @pytest.fixture
@@ -62,11 +77,11 @@ BATCH = ("batch", "in.csv", "--chunk", "10", "--parallel", "2", "--out")
 
 
 def _end_after(process: subprocess.Popen[str], server: FaultyServer, batches: int, how: int) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(server.paths) < batches and time.monotonic() < end:
         time.sleep(0.002)
     process.send_signal(how)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -92,11 +107,11 @@ def test_killed_twice_it_gives_what_it_gives_undisturbed(command: Command, fault
 def test_interrupted_by_hand_it_says_how_to_go_on(command: Command, faulty: FaultyServer) -> None:
     faulty.delay = 0.2
     process = command.start(*BATCH, "out.csv")
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(faulty.paths) < 5 and time.monotonic() < end:
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "rows are kept; the same command goes on from there" in told
     assert "Traceback" not in told
