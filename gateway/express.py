@@ -6,8 +6,8 @@ refusal. Nothing is decided differently here, only with less around it: keys, li
 headers, metrics and lines of the log are those of the usual way, and so is the response, to the byte.
 
 Behind uvicorn's httptools protocol head and body leave in one write (``_written_at_once``), past a loop that checks
-each header; behind any other server they go through ``send``. A request whose head came before in the same bytes is
-taken by the connection itself (``request_in``, gateway/connection.py): no parser, no scope.
+each header; behind any other server they go through ``send``. A request whose head came before in the same bytes, but
+for its id, is taken by the connection itself (``request_in``, gateway/connection.py): no parser, no scope.
 """
 
 from __future__ import annotations
@@ -100,12 +100,13 @@ class Express:
         yet. For a connection on which nothing else is under way."""
         started_at = time.perf_counter()
         end = end_of_head(data)
-        known = self._heads.find(data[:end])
-        if known is None or known.length != len(data) - end or self._draining.active:
+        found = self._heads.find(data[:end])
+        if found is None or self._draining.active:
             return None
-        if not known.caller.is_valid():
+        known, sent_id = found
+        if known.length != len(data) - end or not known.caller.is_valid():
             return None
-        return self._let_in(known.path, data[end:], known.if_none_match, known.caller, None, started_at)
+        return self._let_in(known.path, data[end:], known.if_none_match, known.caller, sent_id, started_at)
 
     def learn(self, request: bytes, scope: Mapping[str, Any]) -> None:
         """Told of every whole request that came alone, once it is answered: what was answered here is known now."""
