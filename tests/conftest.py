@@ -27,6 +27,7 @@ TOGETHER = {
         "tests/e2e/test_explained.py",
         "tests/e2e/test_layouts.py",
         "tests/e2e/test_log_lines.py",
+        "tests/e2e/test_same_everywhere.py",
         "tests/e2e/test_serving.py",
     ),
     "breakable": ("tests/e2e/test_lost_runner.py", "tests/e2e/test_reload.py"),

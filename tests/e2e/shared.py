@@ -41,7 +41,7 @@ def price_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, model_set_dir: Path, price_files: Path) -> Iterator[Server]:
     """One server for all tests that leave it as they found it."""
     home = tmp_path_factory.mktemp("serving")
-    settings = {"MODEL_SET_DIR": str(model_set_dir), "DATA_DIR": str(price_files)}
+    settings = {"MODEL_SET_DIR": str(model_set_dir), "DATA_DIR": str(price_files), "SETTLEMENT_INTERVAL": "3600"}
     with running("service:DeepFinance", home, **settings) as started:
         yield started
 

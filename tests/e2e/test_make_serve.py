@@ -54,27 +54,21 @@ def test_it_prints_a_call_that_works_and_ends_when_asked(tmp_path: Path, model_s
 
 def test_a_wrong_setting_is_told_in_a_line(tmp_path: Path, model_set_dir: Path):
     launcher = _launcher(tmp_path, model_set_dir, PORT="five")
-    said, _ = launcher.communicate(timeout=30)
+    said, _ = launcher.communicate(timeout=120)
     assert launcher.returncode == 2
     assert said == "DeepFinance cannot start: PORT: expected a whole number from 1 to 65535, got 'five'\n"
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"ML_SERVICE_API_KEY": ""}, "ML_SERVICE_API_KEY is not set"), ({"RATE_LIMIT": "many"}, "RATE_LIMIT: expected")],
-)
-def test_without_the_launcher_too_it_is_told_without_a_trace(
-    settings: dict[str, str], message: str, tmp_path: Path, model_set_dir: Path
-):
-    env = environment(tmp_path, MODEL_SET_DIR=str(model_set_dir), **settings)
+def test_without_the_launcher_too_it_is_told_without_a_trace(tmp_path: Path, model_set_dir: Path):
+    env = environment(tmp_path, MODEL_SET_DIR=str(model_set_dir), ML_SERVICE_API_KEY="")
     command = [sys.executable, "-m", "bentoml", "serve", "service:DeepFinance", "--port", str(free_port())]
-    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode != 0
-    assert message in run.stdout + run.stderr
+    assert "ML_SERVICE_API_KEY is not set" in run.stdout + run.stderr
     assert "Traceback" not in run.stdout + run.stderr
 
 
-def _read_until(process: subprocess.Popen[str], text: str, patience: float = 90) -> str:
+def _read_until(process: subprocess.Popen[str], text: str, patience: float = 240) -> str:
     assert process.stdout
     said, end = "", time.monotonic() + patience
     while text not in said and time.monotonic() < end:
