@@ -253,6 +253,7 @@ async def test_that_nothing_can_be_written_is_said_once_until_it_can(
         assert len([it for it in caplog.records if "cannot be written" in it.message]) == 1
         (tmp_path / "blocked").unlink()
         await until(lambda: has_state(history, "sqlite"))
+    await writer.drain(5)
 
 
 async def test_a_journal_that_is_cut_short_by_the_disk_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
