@@ -125,10 +125,19 @@ class _Crew:
 
     def _hire(self) -> _Worker:
         ours, theirs = _SPAWN.Pipe()
-        process = _SPAWN.Process(target=_serve, args=(self._make, theirs), daemon=True)
+        process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
         with _environment(_ONE_THREAD):
             process.start()
         theirs.close()  # so that ours ends when the process does
+        try:
+            # no argument of it: start() waits until those have been read, for ever where the process dies before
+            ours.send(self._make)
+        except OSError:  # it has died, which the pipe says when it is read
+            pass
+        except BaseException:  # it does not pickle
+            ours.close()
+            process.join()
+            raise
         return _Worker(process, ours)
 
     def _give(self, worker: _Worker, task: _Task) -> None:
@@ -170,10 +179,14 @@ class _Crew:
             self._done(task.name, outcome)
 
 
-def _serve(make: Make[Any, Any], pipe: Connection) -> None:
-    """One worker: an item in, its outcome out, until the pipe ends."""
+def _serve(pipe: Connection) -> None:
+    """One worker: what makes the work and then an item in, its outcome out, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it without a traceback
     work = None
+    try:
+        make: Make[Any, Any] = pipe.recv()
+    except EOFError:
+        return
     while True:
         try:
             item = pipe.recv()

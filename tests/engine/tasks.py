@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -104,3 +105,18 @@ class Forgetful:
     def __call__(self) -> Callable[[int], tuple[int, int]]:
         type(self).made += 1
         return lambda number: (os.getpid(), type(self).made)
+
+
+class DeadOnArrival:
+    """Ends the process that it is sent to before that has read all of it: more than a pipe holds comes after."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, ([_End(), b"x" * 10_000_000],)
+
+    def __call__(self) -> Callable[[int], int]:
+        raise AssertionError("it does not arrive")
+
+
+class _End:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (1,)

@@ -21,7 +21,7 @@ from engine.chosen import chosen_engine
 from engine.local import LocalEngine
 from engine.serial import SerialEngine
 from errors import ConfigurationError, TaskFailed
-from tests.engine.tasks import Deadly, Doubling, Forgetful, NotMade, NotSent, Summing
+from tests.engine.tasks import Deadly, DeadOnArrival, Doubling, Forgetful, NotMade, NotSent, Summing
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = pytest.mark.parametrize("engine", [SerialEngine(), LocalEngine(1), LocalEngine(3)], ids=["serial", "1", "3"])
@@ -99,6 +99,20 @@ def test_a_task_that_always_kills_its_process_is_given_up_by_name(tmp_path: Path
         LocalEngine(2).run(Deadly(tmp_path, {"b": 99}), [(name, name) for name in "abc"])
     assert len(list(tmp_path.glob("b-*"))) == ATTEMPTS
     assert not multiprocessing.active_children()
+
+
+def test_nobody_waits_for_a_process_that_dies_before_it_knows_its_work():
+    def give_up(*_: object) -> None:
+        raise AssertionError("it waits")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(120)
+    try:
+        with pytest.raises(TaskFailed, match=r"^1 failed: its process was killed"):
+            LocalEngine(1).run(DeadOnArrival(), named(1))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_result_that_cannot_be_sent_is_said_to_be_one():
