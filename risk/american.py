@@ -229,7 +229,7 @@ def _best_time(chain: OptionChain) -> Floats:
     earned, lost = chain.rate * chain.strike, chain.dividend_yield * chain.spot
     drift = (chain.rate - chain.dividend_yield) * chain.time_to_expiry
     has_level = (earned * lost > 0) & (drift != 0)
-    with np.errstate(over="ignore"):  # to infinity, which is after expiry
+    with np.errstate(over="ignore", divide="ignore"):  # to infinity, which is after expiry or before now
         ratio = np.divide(earned, lost, out=np.ones(len(chain)), where=has_level)
         level = np.divide(np.log(ratio), drift, out=np.zeros(len(chain)), where=has_level)
     shares = np.array([np.zeros(len(chain)), np.ones(len(chain)), np.clip(level, 0.0, 1.0)])

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import QuantLib as ql  # noqa: N813
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from risk.american import american_implied_volatility, american_price, american_valuation, has_two_boundaries
@@ -238,7 +238,11 @@ def test_greeks_are_the_slopes_of_the_tree():
         np.testing.assert_allclose(greek, slope / (2 * step), rtol=0.01)
 
 
+NEXT_TO_NOTHING = one("put", spot=99.9999, strike=1.0, rate=5e-324, dividend_yield=1.0, volatility=0.0, time=1e-300)
+
+
 @given(contracts())
+@example(NEXT_TO_NOTHING)
 @settings(max_examples=150, deadline=None)
 def test_early_exercise_is_never_worth_less_and_nothing_is_infinite(chain):
     if has_two_boundaries(chain)[0]:
