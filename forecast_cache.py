@@ -24,7 +24,10 @@ from lookup import looked_up
 from storage.cache import MemoryCache
 
 Outcome = Answer | DeepFinanceError
-Compute = Callable[[Sequence[ForecastRequest]], Awaitable[Sequence[Forecast | DeepFinanceError]]]
+Compute = Callable[
+    [Sequence[ForecastRequest], Mapping[tuple[str, Timeframe], Bars]], Awaitable[Sequence[Forecast | DeepFinanceError]]
+]
+"""Requests, and the bars that they are about as far as they have been looked up."""
 
 MEMORY_BYTES = 32 * 1024 * 1024
 SOURCE_AWAY = 2.0
@@ -96,7 +99,7 @@ class ForecastCache:
         """One answer or error per request, in order; what must be made is made in one call of ``compute``, which
         forecasts with ``models``."""
         if self._lifetimes.forecast <= 0:
-            return [computed(outcome) for outcome in await compute(requests)]
+            return [computed(outcome) for outcome in await compute(requests, {})]
         series = await looked_up(((request.symbol, request.timeframe) for request in requests), self._market)
         mine: dict[str, _Work] = {}
         found = [self._found(request, series, models, mine) for request in requests]
@@ -194,7 +197,9 @@ class ForecastCache:
             return
         kept: dict[str, Answer] = {}
         try:
-            outcomes = await compute([each.request for each in work.values()])
+            requests = [each.request for each in work.values()]
+            bars = {(each.request.symbol, each.request.timeframe): each.bars for each in work.values()}
+            outcomes = await compute(requests, bars)
             for (key, each), outcome in zip(work.items(), outcomes, strict=True):
                 answer = self._kept(key, each, outcome)
                 if isinstance(answer, Answer) and answer.max_age > 0:

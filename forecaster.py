@@ -12,6 +12,7 @@ from typing import Protocol
 
 from condition import health_checks, models_status
 from contracts import (
+    Bars,
     Forecast,
     ForecastRequest,
     HealthProbe,
@@ -43,7 +44,7 @@ from gateway.risk_schemas import RiskBackend
 from gateway.scoreboard import ScoreboardReport, scoreboard_report
 from gathering import Gathering
 from offload import Offload
-from pipeline import Outcome, Ports, Told, forecast_many
+from pipeline import Outcome, Ports, Series, Told, forecast_many
 from records import History, HistoryPage, HistoryQuery, LiveScores, ScoreQuery
 from runners.coalesce import CoalescingRunner
 from runners.layout import USUAL, Layout
@@ -157,20 +158,20 @@ class Forecaster:
         serving = self._serving
         compute = partial(self._forecast_with, serving)
         if self._cache is None:
-            return [computed(outcome) for outcome in await compute(requests)]
+            return [computed(outcome) for outcome in await compute(requests, {})]
         return await self._cache.answers(requests, serving.model_set, compute)
 
     async def predict_watched(self, request: ForecastRequest, told: Told) -> Answer:
         serving = self._serving
         computes = False
 
-        async def compute(requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+        async def compute(requests: Sequence[ForecastRequest], bars: Mapping[Series, Bars]) -> Sequence[Outcome]:
             nonlocal computes
             computes = True
             return self._noted([await serving.watched(request, told)])
 
         if self._cache is None:
-            answer = computed((await compute([request]))[0])
+            answer = computed((await compute([request], {}))[0])
         else:
             (answer,) = await self._cache.answers([request], serving.model_set, compute)
         if isinstance(answer, DeepFinanceError):
@@ -186,15 +187,17 @@ class Forecaster:
 
     async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
         """One forecast or error per request, in order, computed now and kept in the history."""
-        return await self._forecast_with(self._serving, requests)
+        return await self._forecast_with(self._serving, requests, {})
 
     async def forecast_aside(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
         """The same for whoever works something else out of it: neither counted nor kept."""
         serving, now = self._serving, datetime.now(UTC)
         return await forecast_many(requests, ports=serving.ports, model_set=serving.model_set, now=now)
 
-    async def _forecast_with(self, serving: Serving, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
-        return self._noted(await serving.gathering.forecast(requests))
+    async def _forecast_with(
+        self, serving: Serving, requests: Sequence[ForecastRequest], bars: Mapping[Series, Bars]
+    ) -> Sequence[Outcome]:
+        return self._noted(await serving.gathering.forecast(requests, bars))
 
     def _noted(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Count what was computed, and keep it in the history."""

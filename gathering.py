@@ -55,20 +55,25 @@ class Gathering:
         """How many wait for a turn."""
         return len(self._waiting)
 
-    async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
-        """One outcome a request, in order. A batch is a pass of its own already."""
+    async def forecast(
+        self, requests: Sequence[ForecastRequest], known: Mapping[Series, Bars] | None = None
+    ) -> Sequence[Outcome]:
+        """One outcome a request, in order; ``known`` are the bars that the caller has looked up. A batch is a pass of
+        its own already."""
         if len(requests) != 1 or requests[0].explain:
-            return await self._work(requests, {})
+            return await self._work(requests, known or {})
+        (request,) = requests
         try:
-            bars = await self._market.bars(requests[0].symbol, requests[0].timeframe)
+            series = _series(request)
+            bars = known[series] if known and series in known else await self._market.bars(*series)
         except DeepFinanceError as error:
             return [error]
         if bars.fingerprint not in self._known:
-            outcomes = await self._work(requests, {_series(requests[0]): bars})
+            outcomes = await self._work(requests, {series: bars})
             self._remember(bars.fingerprint)
             return outcomes
         self._known.move_to_end(bars.fingerprint)
-        return [await self._in_company(requests[0], bars)]
+        return [await self._in_company(request, bars)]
 
     def _remember(self, fingerprint: str) -> None:
         self._known[fingerprint] = None

@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from answer import NEEDS_RANGES, Common, answers, member_event
 from contracts import (
+    RANGED,
     Bars,
     Calendar,
     Explainer,
@@ -157,7 +159,7 @@ async def _subjects(
     it looks furthest ahead."""
     bars = [found.bars for found in series.values()]
     try:
-        chosen = _chosen_members(request, kind, bars[0].has_ranges, model_set)
+        chosen = _chosen_members(request, kind, model_set)
         matrix = ports.inputs.of(bars)
         heard = told and _teller(told, kind, request, bars[0], matrix, model_set)
         members = await _ask_runners(chosen, bars, matrix, ports.runners, heard)
@@ -267,28 +269,30 @@ def _too_rare(request: ForecastRequest, grid: Grid) -> InvalidRequest | None:
     return InvalidRequest(problem, [ErrorDetail("confidence_level", problem)])
 
 
-def _chosen_members(request: ForecastRequest, kind: str, has_ranges: bool, model_set: ModelSet) -> tuple[str, ...]:
+def _chosen_members(request: ForecastRequest, kind: str, model_set: ModelSet) -> tuple[str, ...]:
     """Members to ask, in published order: those named, or all with a weight, as far as the bars can feed them.
 
     Raises UnknownModel, or InvalidRequest where the bars can feed none of those named, or none of those with a weight.
     """
-    for name in request.models or ():
+    weighted = tuple(name for name, weight in (request.weights or {}).items() if weight > 0)
+    return _chosen(request.models, weighted, kind, model_set)
+
+
+@lru_cache(maxsize=256)  # models and weights come from callers
+def _chosen(
+    models: tuple[str, ...] | None, weighted: tuple[str, ...], kind: str, model_set: ModelSet
+) -> tuple[str, ...]:
+    for name in models or ():
         if name not in model_set.names:
             raise UnknownModel(f"unknown model {name!r}; published are {', '.join(model_set.names)}")
-    names = _default_members(request, kind, model_set) if request.models is None else request.models
+    # unless named: those with a published weight, and those that the caller gives one
+    names = model_set.weighted(kind) + weighted if models is None else models
     named = [member for member in model_set.members if member.name in names]
-    chosen = tuple(member.name for member in named if member.fits(has_ranges))
+    chosen = tuple(member.name for member in named if member.fits(kind.endswith(RANGED)))
     if not chosen:
-        problem = f"{', '.join(request.models or ())} {NEEDS_RANGES}"  # names no symbol: it is told to all of a batch
+        problem = f"{', '.join(models or ())} {NEEDS_RANGES}"  # names no symbol: it is told to all of a batch
         raise InvalidRequest(problem, [ErrorDetail("models", problem)])
-    weighted = [name for name, weight in (request.weights or {}).items() if weight > 0]
     if weighted and not set(weighted) & set(chosen):
         problem = f"{', '.join(weighted)} {NEEDS_RANGES}, and no other model has a weight"
         raise InvalidRequest(problem, [ErrorDetail("weights", problem)])
     return chosen
-
-
-def _default_members(request: ForecastRequest, kind: str, model_set: ModelSet) -> tuple[str, ...]:
-    """Those with a published weight, and those that the caller gives one."""
-    given = tuple(name for name, weight in (request.weights or {}).items() if weight > 0)
-    return model_set.weighted(kind) + given

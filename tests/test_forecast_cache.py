@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 import pytest
 
-from contracts import BarIssue, Bars, Explanation, Forecast, ForecastRequest
+from contracts import BarIssue, Bars, Explanation, Forecast, ForecastRequest, Timeframe
 from errors import DeepFinanceError, RunnerUnavailable, UnknownSymbol
 from forecast_cache import ForecastCache, Lifetimes, forecast_key, seconds_to_close, seconds_to_next_hour
 from gateway.answers import Answer, pack, tag_of, unpack
@@ -49,11 +49,15 @@ class Maker:
 
     market: MemoryMarket = field(default_factory=MemoryMarket)
     calls: list[list[ForecastRequest]] = field(default_factory=list)
+    given: list[list[str]] = field(default_factory=list)
     gate: asyncio.Event | None = None
     alter: Callable[[Forecast], Forecast | DeepFinanceError] = replace
     raises: Exception | None = None
 
-    async def __call__(self, requests: Sequence[ForecastRequest]) -> Sequence[Forecast | DeepFinanceError]:
+    async def __call__(
+        self, requests: Sequence[ForecastRequest], bars: Mapping[tuple[str, Timeframe], Bars]
+    ) -> Sequence[Forecast | DeepFinanceError]:
+        self.given.append(sorted(symbol for symbol, _ in bars))
         self.calls.append(list(requests))
         if self.gate:
             await self.gate.wait()
@@ -285,6 +289,11 @@ async def test_a_burst_over_two_processes_makes_one(world: World, server: LiveRe
         answers = await asyncio.gather(*(world.ask(cache) for cache in (one, other) for _ in range(50)))
     assert world.maker.made == 1
     assert len({orjson.dumps(numbers(answer)) for (answer,) in answers}) == 1
+
+
+async def test_whoever_makes_it_is_given_the_bars_that_were_looked_up(world: World, cache: ForecastCache):
+    await world.ask(cache, AAPL, ForecastRequest("MSFT"), ForecastRequest("MSFT", 6))
+    assert world.maker.given == [["AAPL", "MSFT"]]
 
 
 async def test_when_the_other_process_fails_this_one_makes_it(world: World, server: LiveRedis):

@@ -78,6 +78,14 @@ async def test_a_series_seen_for_the_first_time_goes_alone(work: Work):
     assert [len(each) for each in work.passes] == [1] * 4 + [4]
 
 
+async def test_bars_that_the_caller_knows_are_not_looked_up_again(work: Work, gathering: Gathering, monkeypatch):
+    known = {(symbol, "1d"): await MemoryMarket().bars(symbol, "1d") for symbol in SYMBOLS}
+    monkeypatch.delattr(MemoryMarket, "bars")
+    for requests in ([ForecastRequest("AAPL")], [ForecastRequest(symbol) for symbol in SYMBOLS]):
+        outcomes: Any = await gathering.forecast(requests, known)
+        assert outcomes == requests
+
+
 async def test_a_batch_is_one_pass(work: Work, gathering: Gathering):
     requests = [ForecastRequest(symbol, horizon) for symbol in SYMBOLS for horizon in range(1, 6)]
     outcomes: Any = await gathering.forecast(requests)
