@@ -36,9 +36,12 @@ def header_bytes(scope: Scope) -> int:
 
 
 def check_media_type(scope: Scope, headers: Headers) -> None:
-    """A body sent to the API must say that it is JSON. A POST without a body need not say anything."""
+    """A body sent to the API must say that it is JSON, and be it as it comes. A POST without a body need not say
+    anything."""
     if scope["method"] not in _WITH_BODY or not scope["path"].startswith(_JSON_PATHS):
         return
+    if headers.get(b"content-encoding", b"").lower() not in (b"", b"identity"):
+        raise UnsupportedMediaType("the body must not be compressed")
     sent = headers.get(b"content-type")
     if sent == b"application/json" or (sent is None and not _has_body(headers)):
         return

@@ -178,6 +178,7 @@ class Express:
         plain = (
             headers.get(b"content-type") == _JSON
             and b"origin" not in headers
+            and b"content-encoding" not in headers
             and not scope["query_string"]
             and len(scope["headers"]) <= MOST_HEADERS
             and header_bytes(scope) <= MAX_HEADER_BYTES

@@ -171,6 +171,7 @@ NOT_FOR_IT = {
     "no key": (request().replace(b"x-api-key: many\r\n", b""), b"401"),
     "a wrong key": (request(key="wrong"), b"401"),
     "another type": (request(content_type="text/plain"), b"415"),
+    "a compressed body": (request(**{"content-encoding": "gzip"}), b"415"),
     "an origin": (request(origin="https://app.example"), b"200"),
     "a query": (request(path=PREDICT + "?a=1"), b"200"),
     "many headers": (request(**{f"x{i}": "1" for i in range(40)}), b"200"),

@@ -116,6 +116,15 @@ async def test_another_media_type_is_415(client: httpx.AsyncClient, content_type
     assert_error(response, 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "GZIP, identity"])
+async def test_a_compressed_body_is_415(client: httpx.AsyncClient, coding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    for _ in range(3):  # also where the same was answered before
+        await client.post("/api/v1/predict", content=b'{"symbol": "AAPL"}', headers=JSON)
+        response = await client.post("/api/v1/predict", content=b'{"symbol": "AAPL"}', headers=headers)
+        assert_error(response, 415, "unsupported_media_type")
+
+
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
 async def test_json_by_any_spelling_is_taken(client: httpx.AsyncClient, content_type: str) -> None:
     response = await client.post(
