@@ -30,6 +30,8 @@ Ts = TypeVarTuple("Ts")
 
 IDLE_SECONDS = 120.0
 MOST_WAITING = 32
+BEGINNING = 60.0
+"""Seconds that a new process has for its first call after its caller has given up."""
 GARBAGE = 100_000
 """New objects between two searches for garbage, in the process: to look through what imports make, which stays, took an
 eighth of the time that they take."""
@@ -52,6 +54,7 @@ class Offload:
         self._callers = 0
         self._process: Process | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._beginning: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -63,7 +66,8 @@ class Offload:
         """``function(*args)`` in the other process; ``function`` is one of a module, and all must pickle.
 
         Raises what the function raises; Unavailable where too many calls wait or the process died twice; Timeout
-        after ``timeout`` seconds, waiting and start included, whereupon a call that was running is killed.
+        after ``timeout`` seconds, waiting and start included, whereupon a call that was running is killed. The first
+        call of a process has BEGINNING more: most of it are imports, which would begin anew each time.
         """
         if self._closed or self._callers > self._most_waiting:
             raise Unavailable("too much is being computed at the moment; ask again in a moment")
@@ -84,6 +88,8 @@ class Offload:
         """End the process; calls that run or wait get Unavailable."""
         self._closed = True
         await self._end()
+        if self._beginning:
+            await self._beginning
 
     async def _twice(self, call: bytes) -> tuple[bool, Any]:
         for _ in range(2):
@@ -96,15 +102,42 @@ class Offload:
 
     async def _ask(self, call: bytes) -> tuple[bool, Any]:
         """One call to the process, which is ended where the answer is not waited for: it would be the next one's."""
+        if self._beginning:
+            await asyncio.shield(self._beginning)
         if self._idle:
             self._idle.cancel()
+        is_new = self.pid is None
+        answering = asyncio.ensure_future(self._exchanged(call))
         try:
-            answer = await _exchange(await self._started(), call)
+            answer = await asyncio.shield(answering)
+        except asyncio.CancelledError:
+            if is_new and not self._closed:
+                self._beginning = asyncio.create_task(self._begin(answering))
+            else:
+                answering.cancel()
+                await asyncio.shield(self._end())
+            raise
         except BaseException:
             await asyncio.shield(self._end())
             raise
-        self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_if_idle)
+        self._rest()
         return pickle.loads(answer)
+
+    async def _begin(self, answering: asyncio.Future[bytes]) -> None:
+        """Let the process come to an answer that nobody waits for; end it where it does not."""
+        try:
+            await asyncio.wait_for(answering, BEGINNING)
+            self._rest()
+        except (TimeoutError, ProcessDied, OSError):
+            await self._end()
+        finally:
+            self._beginning = None
+
+    def _rest(self) -> None:
+        self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_if_idle)
+
+    async def _exchanged(self, call: bytes) -> bytes:
+        return await _exchange(await self._started(), call)
 
     async def _started(self) -> Process:
         if self._process is None or self._process.returncode is not None:

@@ -136,6 +136,33 @@ async def test_a_call_that_takes_too_long_is_killed_and_the_next_one_is_answered
     assert await offload.run(sleep_for, 0.0, timeout=30) == 0.0
 
 
+async def test_the_first_call_of_a_process_that_takes_too_long_does_not_undo_its_start(offload: Offload):
+    with pytest.raises(Timeout):
+        await offload.run(sleep_for, 1.5, timeout=0.5)
+    pid = offload.pid
+    with pytest.raises(Timeout):
+        await offload.run(whoami, timeout=0.01)
+    assert await offload.run(whoami, timeout=30) == pid is not None
+
+
+async def test_a_process_that_never_begins_is_ended(offload: Offload, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("offload.BEGINNING", 0.3)
+    with pytest.raises(Timeout):
+        await offload.run(sleep_for, 60.0, timeout=0.5)
+    pid = offload.pid
+    assert await offload.run(whoami, timeout=30) != pid is not None
+
+
+async def test_closing_ends_a_process_that_begins():
+    made = Offload()
+    with pytest.raises(Timeout):
+        await made.run(sleep_for, 60.0, timeout=0.5)
+    pid = made.pid
+    await made.close()
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
+
+
 async def test_a_call_that_times_out_while_it_waits_leaves_the_running_one_alone(offload: Offload):
     await offload.run(whoami, timeout=30)
     running = asyncio.create_task(offload.run(sleep_for, 0.6, timeout=30))
