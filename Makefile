@@ -17,7 +17,7 @@ export BENTOML_DO_NOT_TRACK := True
 # set on some machines, it makes every start compile every package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve test lint format train rollback evaluate bulk bench bento bentocheck
+.PHONY: help serve test lint format train rollback evaluate bulk bench bento bentocheck imagecheck
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -57,6 +57,9 @@ bento: $(VENV)/.ready ## Build the Bento, and write what an image is made from i
 
 bentocheck: bento ## Install that into a new environment as an image does, serve it and call it
 	@$(VENV)/bin/python deploy/container/check.py build/container
+
+imagecheck: bento ## Build the image with Docker or Podman, run it and call it; ARGS go to its build
+	@$(VENV)/bin/python -m deploy.container.image build/container $(ARGS)
 
 $(VENV)/.ready: requirements/serving.txt
 $(DEV)/.ready: requirements/dev.txt
