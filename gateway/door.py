@@ -12,7 +12,7 @@ import time
 
 from starlette.middleware.cors import CORSMiddleware
 
-from errors import DeepFinanceError, RateLimited
+from errors import DeepFinanceError, NotFound, RateLimited
 from gateway import request_id
 from gateway.access_log import AccessLog
 from gateway.asgi import ASGIApp, Headers, Receive, Scope, Send, answer, first_headers
@@ -30,6 +30,7 @@ from gateway.responses import problem_of
 
 #: Where routes find the Caller; absent on public paths.
 CALLER = "deepfinance.caller"
+SOCKET_PATH = "/api/v1/stream"
 _HEADERS = "deepfinance.headers"
 _OUTGOING = "deepfinance.outgoing"
 _REFUSED = 1008
@@ -139,6 +140,8 @@ class Door:
     async def _admit_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             caller = await self._check(scope, scope[_HEADERS])
+            if scope["path"] != SOCKET_PATH:
+                raise NotFound("there is no websocket at this address")
             self._check_sockets(caller)
         except DeepFinanceError as refusal:
             await _refuse_websocket(scope, send, refusal)

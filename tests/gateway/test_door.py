@@ -304,6 +304,13 @@ async def test_a_websocket_without_one_is_refused(query: bytes) -> None:
     assert await _knock(extended) == ["websocket.http.response.start", "websocket.http.response.body"]
 
 
+async def test_a_websocket_elsewhere_is_told_that_there_is_none() -> None:
+    elsewhere = _websocket([], b"api_key=" + KEY.encode(), path="/api/v1/predict")
+    assert await _knock(elsewhere) == ["websocket.close"]
+    extended = elsewhere | {"extensions": {"websocket.http.response": {}}}
+    assert await _knock(extended) == ["websocket.http.response.start", "websocket.http.response.body"]
+
+
 async def _knock(scope: dict[str, Any]) -> list[str]:
     async def accepts(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
