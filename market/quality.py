@@ -9,7 +9,8 @@ finite and positive, volume not negative, high >= low, open and close within [lo
 
 Jumps: a move of more than ``JUMP`` (log return of ``close`` or ``adj_close``, any kind of asset) that is undone
 by the next bar is a vendor's misprint and is dropped. One that stays is news, an unadjusted split or the
-last bar, which nobody can judge yet: it is kept and reported if it is in the returns, or the last.
+last bar, which nobody can judge yet: it is kept and reported if it is in the returns, or the last. So is a high
+or low that far from both open and close, which may be a trade that was taken back.
 """
 
 from __future__ import annotations
@@ -221,7 +222,22 @@ def _jumps(rows: _Rows) -> list[BarIssue]:
     found[-1:] |= np.abs(closes[-1:]) > JUMP
     moves[-1:] = np.where(np.abs(moves[-1:]) > JUMP, moves[-1:], closes[-1:])
     at = np.flatnonzero(found)
-    return [BarIssue(str(rows.times[i + 1]), f"kept: a jump of {np.expm1(moves[i]):+.0%} in one bar") for i in at]
+    jumps = [BarIssue(str(rows.times[i + 1]), f"kept: a jump of {np.expm1(moves[i]):+.0%} in one bar") for i in at]
+    return [*jumps, *_far_ends(rows)]
+
+
+def _far_ends(rows: _Rows) -> list[BarIssue]:
+    """Highs and lows more than ``JUMP`` from whatever else the bar has."""
+    ends = [rows.columns[name] for name in ("open", "close") if name in rows.columns]
+    far = {
+        "high": np.log(rows.columns["high"]) - np.log(np.max(ends, axis=0)) if "high" in rows.columns else [],
+        "low": np.log(rows.columns["low"]) - np.log(np.min(ends, axis=0)) if "low" in rows.columns else [],
+    }
+    return [
+        BarIssue(str(rows.times[i]), f"kept: {name} is {np.expm1(by[i]):+.0%} from open and close")
+        for name, by in far.items()
+        for i in np.flatnonzero(np.abs(by) > JUMP)
+    ]
 
 
 def _latest_allowed(timeframe: Timeframe, now: datetime | None) -> np.datetime64 | None:

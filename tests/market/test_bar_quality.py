@@ -314,6 +314,15 @@ def test_a_newest_close_that_the_adjusted_one_does_not_know_is_reported():
     assert [(i.time, i.problem) for i in bars.issues] == [(str(days(SOUND)[-1]), "kept: a jump of +200% in one bar")]
 
 
+@pytest.mark.parametrize(("name", "value", "said"), [("high", 40.0, "+300%"), ("low", 4.0, "-60%")])
+def test_a_high_or_low_far_from_the_rest_of_its_bar_is_reported(name, value, said):
+    columns = {it: np.full(SOUND, 10.0) for it in ("open", "high", "low", "close")}
+    columns[name][5] = value
+    bars = build(days(SOUND), columns)
+    assert len(bars) == SOUND
+    assert [(i.time, i.problem) for i in bars.issues] == [("2020-01-06", f"kept: {name} is {said} from open and close")]
+
+
 def test_hourly_bars_keep_their_hours_and_daily_ones_only_the_date():
     times = np.datetime64("1969-12-31T05:00:00", "ns") + np.arange(SOUND) * np.timedelta64(1, "D")
     hourly = build(times, sound_columns(SOUND), timeframe="1h")
