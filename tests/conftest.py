@@ -7,6 +7,7 @@ from __future__ import annotations
 import warnings
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 with warnings.catch_warnings():
@@ -18,6 +19,10 @@ with warnings.catch_warnings():
 __all__ = ["_bentoml_sdk", "bentoml"]
 
 pytest_plugins = ["tests.e2e.shared"]
+
+# how long an example takes says more of the machine than of the code
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 TOGETHER = {
     "server": (

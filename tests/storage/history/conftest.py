@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,10 +17,10 @@ from tests.storage.history.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    yield server
-    server.close()
+def postgres() -> Iterator[Postgres]:
+    # not in a folder of pytest's: for root it runs as somebody else, whom another run of pytest would shut out of them
+    with TemporaryDirectory() as folder, closing(Postgres(Path(folder))) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

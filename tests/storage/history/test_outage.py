@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,10 +20,9 @@ from tests.storage.history.postgres import Postgres
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Postgres]:
-    server = Postgres(tmp_path / "postgres")
-    yield server
-    server.close()
+def mortal() -> Iterator[Postgres]:
+    with TemporaryDirectory() as folder, closing(Postgres(Path(folder))) as server:
+        yield server
 
 
 async def number_of(history: HistoryStore) -> int:
