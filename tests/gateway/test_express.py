@@ -175,6 +175,7 @@ NOT_FOR_IT = {
     "an origin": (request(origin="https://app.example"), b"200"),
     "a query": (request(path=PREDICT + "?a=1"), b"200"),
     "many headers": (request(**{f"x{i}": "1" for i in range(40)}), b"200"),
+    "large headers": (request(**{f"x{i}": "1" * 4000 for i in range(9)}), b"431"),
     "what is not kept": (request(b'{"symbol":"MSFT"}'), b"404"),
     "another path": (request(path="/api/v1/nowhere"), b"404"),
     "another method": (request(method="PUT"), b"404"),

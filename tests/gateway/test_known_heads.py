@@ -140,6 +140,13 @@ async def test_each_new_id_is_echoed(way: Way):
     assert way.app.asked == 1
 
 
+async def test_of_two_ids_the_first_counts_and_the_second_is_not_taken_for_known(way: Way):
+    async with talking(way) as talk:
+        assert parts_of_one(await talk.ask(request(x_request_id="one", X_Request_Id="two"))) == b"one"
+        response = await talk.ask(request(X_Request_Id="two"))
+    assert parts_of_one(response) == b"two"
+
+
 @pytest.mark.parametrize("cut", [1, 20, len(request()) - len(AAPL), len(request()) - 1])
 async def test_one_in_pieces_is_parsed_and_the_next_one_is_not(way: Way, cut: int):
     async with talking(way) as talk:
