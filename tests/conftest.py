@@ -62,11 +62,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TogetherS
 def scope_of(item: pytest.Item) -> str:
     """What goes to one process with the item: its file, or the fixture that several files share."""
     file = item.nodeid.partition("::")[0]
+    return SCOPES.get(file, file)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a test that would start in its own process what is there to be shared."""
     if isinstance(item, pytest.Function):
         for fixture in TOGETHER.keys() & set(item.fixturenames) - vars(item.module).keys():
-            if SCOPES.get(file) != fixture:
-                raise pytest.UsageError(f"{file} uses {fixture}: name it in TOGETHER, or each process makes its own")
-    return SCOPES.get(file, file)
+            if scope_of(item) != fixture:
+                pytest.fail(f"{item.path.name} uses {fixture}: name it in TOGETHER of tests/conftest.py", pytrace=False)
 
 
 @pytest.hookimpl(trylast=True)
