@@ -67,11 +67,13 @@ class TracedGathering(Gathering):
 
         super().__init__(traced, market)
 
-    async def forecast(self, requests: Sequence[ForecastRequest]) -> Sequence[Outcome]:
+    async def forecast(
+        self, requests: Sequence[ForecastRequest], known: Mapping[Series, Bars] | None = None
+    ) -> Sequence[Outcome]:
         here = trace.get_current_span()
         self._askers |= {id(each): here for each in requests}
         try:
-            return await super().forecast(requests)
+            return await super().forecast(requests, known)
         finally:
             for each in requests:
                 self._askers.pop(id(each), None)
