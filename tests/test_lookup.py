@@ -60,7 +60,12 @@ async def test_those_that_have_to_be_waited_for_are_waited_for_together():
 
 async def test_known_series_take_one_task_however_many_they_are(monkeypatch):
     made, create = [], asyncio.create_task
-    monkeypatch.setattr(asyncio, "create_task", lambda work: made.append(work) or create(work))
+
+    def counted(work):
+        made.append(work)
+        return create(work)
+
+    monkeypatch.setattr(asyncio, "create_task", counted)
     await looked_up(daily(*(f"A{i}" for i in range(50))), Market())
     assert len(made) == 1
     await looked_up(daily("A"), Market())
