@@ -28,6 +28,8 @@ from errors import ConfigurationError
 ROOT = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
 SLOW_START = 60.0
+IDLE = 75
+"""Seconds that a connection may be silent after an answer: longer than the usual proxies keep one."""
 
 
 def main() -> int:
@@ -146,6 +148,7 @@ def require_free(port: int) -> None:
 def start_server(port: int) -> subprocess.Popen[bytes]:
     """BentoML in a session of its own, so that Ctrl-C reaches it once, through us, and not each process of it."""
     command = [sys.executable, "-m", "bentoml", "serve", "service:DeepFinance", "--host", HOST, "--port", str(port)]
+    command += ["--timeout-keep-alive", str(IDLE)]
     return subprocess.Popen(command, cwd=ROOT, start_new_session=True)
 
 

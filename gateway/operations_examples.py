@@ -69,7 +69,7 @@ _MEMORY: Final = {
 
 PERFORMANCE: Final[dict[str, Any]] = {
     "uptime_seconds": 5120.4,
-    "accuracy": 0.334,
+    "percentile_error": 0.334,
     "endpoints": [
         {
             "endpoint": "/api/v1/predict",

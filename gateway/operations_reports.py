@@ -140,7 +140,7 @@ class PerformanceReport(Report):
     """Everything measured since the start of the service, over all of its gateway workers."""
 
     uptime_seconds: float = Field(ge=0, description="Seconds since the service was started.")
-    accuracy: Fraction = Field(
+    percentile_error: Fraction = Field(
         description="Percentiles come from histograms; they are off by no more than this fraction of themselves."
     )
     endpoints: list[EndpointReport] = Field(description="The busiest first.")

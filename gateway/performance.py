@@ -40,7 +40,7 @@ def performance(client: Any) -> PerformanceReport:
     samples, started_at, memory = collected(client), *_processes()
     return PerformanceReport(
         uptime_seconds=max(0.0, time.time() - started_at),
-        accuracy=round(LATENCY_STEP - 1, 3),
+        percentile_error=round(LATENCY_STEP - 1, 3),
         endpoints=_endpoints(samples),
         forecasts=_by(samples, "deepfinance_forecasts_total", "result"),
         models=_models(samples),

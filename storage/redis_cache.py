@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import MaxConnectionsError
+from redis.exceptions import MaxConnectionsError, ResponseError
 
 from errors import ConfigurationError
 
@@ -135,7 +135,7 @@ class RedisCache:
             self._failed(f"no answer within {PATIENCE * 1000:g} ms")
         elif error := trip.exception():
             if not isinstance(error, MaxConnectionsError):  # we are too many, which says nothing of Redis
-                self._failed(f"cannot be asked: {type(error).__name__}")
+                self._failed(f"cannot be asked: {_what_it_says(error)}")
         else:
             self._failures = 0
             return trip.result()
@@ -187,6 +187,12 @@ def _forget(trip: asyncio.Task[list[Any]]) -> None:
     """Look at the outcome that nobody waits for, or asyncio would complain."""
     if not trip.cancelled():
         trip.exception()
+
+
+def _what_it_says(error: BaseException) -> str:
+    """The kind of error, and the code with which Redis' own ones begin (DENIED, NOPERM), but none of the text."""
+    code = str(error).partition(" ")[0] if isinstance(error, ResponseError) else ""
+    return f"{type(error).__name__} {code}" if code.isupper() else type(error).__name__
 
 
 def _claim(key: str) -> str:

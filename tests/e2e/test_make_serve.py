@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+import serve
 from tests.e2e.server import ROOT, environment, free_port, stop
 
 pytestmark = pytest.mark.e2e
@@ -41,6 +42,7 @@ def test_it_prints_a_call_that_works_and_ends_when_asked(tmp_path: Path, model_s
         status = httpx.get(f"http://127.0.0.1:{port}/api/v1/models/status", headers={"X-API-Key": key}).json()
         assert "cores" in status["layout_reason"]
         family = psutil.Process(launcher.pid).children(recursive=True)
+        assert any({"--service-name", "--timeout-keep-alive", str(serve.IDLE)} <= {*each.cmdline()} for each in family)
         launcher.send_signal(signal.SIGINT)
         assert launcher.wait(20) == 0
         gone, alive = psutil.wait_procs(family, timeout=5)

@@ -219,6 +219,22 @@ async def test_a_peer_that_does_not_speak_redis():
         await cache.close()
 
 
+async def test_a_redis_that_refuses_is_quoted_by_its_code_alone():
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            writer.write(b"-DENIED Redis is running in protected mode, on a-secret host\r\n")
+        writer.close()
+
+    peer = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    cache = RedisCache(f"redis://127.0.0.1:{peer.sockets[0].getsockname()[1]}/0")
+    async with peer:
+        for _ in range(FAILURES_TO_OPEN):
+            assert await cache.get("a") is None
+        health = await cache.health()
+        await cache.close()
+    assert health.detail == "cannot be asked: ResponseError DENIED"
+
+
 async def test_health_is_of_now(cache: RedisCache):
     health = await cache.health()
     assert health.state == "ok"

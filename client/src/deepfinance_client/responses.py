@@ -841,7 +841,7 @@ class PerformanceReport(Body):
 
     uptime_seconds: float
     """Seconds since the service was started."""
-    accuracy: float
+    percentile_error: float
     """Percentiles come from histograms; they are off by no more than this fraction of themselves."""
     endpoints: list[EndpointReport]
     """The busiest first."""
