@@ -41,7 +41,7 @@ log = logging.getLogger("deepfinance.service")
 
 MODEL_SET = declared_model_set(model_set_folder())
 LAYOUT = chosen_layout(runner_layout(), cores_at_hand())
-LAYOUT = replace(LAYOUT, workers=chosen_workers(gateway_workers(), cores_at_hand()))
+LAYOUT = replace(LAYOUT, workers=chosen_workers(gateway_workers(), LAYOUT.name, cores_at_hand()))
 RUNNER_URLS = runner_urls()
 RUNNERS: dict[str, dict[str, Any]] = {
     "per_model": {"xgboost": XgboostRunner, "lstm": LstmRunner, "transformer": TransformerRunner},

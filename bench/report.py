@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 OURS = "deepfinance"
 NAMES = {
     OURS: "`make serve` (models in the gateway)",
+    "deepfinance-workers": "`GATEWAY_WORKERS=2`",
     "deepfinance-per-model": "`RUNNER_LAYOUT=per_model`",
     "fastapi-1": "FastAPI, 1 worker",
     "fastapi-2": "FastAPI, 2 workers",
@@ -18,6 +19,7 @@ NAMES = {
 }
 COLOURS = {
     OURS: "#1f5fbf",
+    "deepfinance-workers": "#123a75",
     "deepfinance-per-model": "#6aaed6",
     "fastapi-1": "#e6842a",
     "fastapi-2": "#8c4a10",

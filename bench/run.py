@@ -41,6 +41,7 @@ STARTED = time.monotonic()
 def uncached_contenders() -> list[Contender]:
     return [
         service(OURS, PREDICTION_CACHE_TTL="0"),
+        replace(service("deepfinance-workers", PREDICTION_CACHE_TTL="0", GATEWAY_WORKERS="2"), workers=2),
         service("deepfinance-per-model", PREDICTION_CACHE_TTL="0", RUNNER_LAYOUT="per_model"),
         fastapi("fastapi-1", INPROCESS, workers=1),
         fastapi("fastapi-2", INPROCESS, workers=2),

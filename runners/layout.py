@@ -17,8 +17,8 @@ Name = Literal["per_model", "combined", "embedded"]
 MOST_CORES_EMBEDDED: Final = 4
 """Up to here one process with its threads answers more than a gateway that hands every row on to others."""
 
-CORES_A_WORKER: Final = 2
-"""What a gateway worker keeps busy, in cores: its event loop, and the models in threads or in processes beside it."""
+CORES_A_WORKER: Final[dict[Name, float]] = {"embedded": 1.0, "combined": 2.0, "per_model": 2.0}
+"""What a gateway worker keeps busy, in cores: its event loop, and the models in its threads or beside it."""
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
@@ -44,9 +44,9 @@ def chosen_layout(asked: Literal["auto"] | Name, cores: float) -> Layout:
     return Layout("per_model", f"{cores:g} cores are more than one process can use")
 
 
-def chosen_workers(asked: int | Literal["auto"], cores: float) -> int:
-    """Gateway workers asked for; for ``auto`` as many as can use so many cores."""
-    return asked if asked != "auto" else max(1, int(cores / CORES_A_WORKER))
+def chosen_workers(asked: int | Literal["auto"], layout: Name, cores: float) -> int:
+    """Gateway workers asked for; for ``auto`` as many as so many cores keep busy."""
+    return asked if asked != "auto" else max(1, int(cores / CORES_A_WORKER[layout]))
 
 
 def cores_at_hand() -> float:

@@ -34,8 +34,10 @@ def test_the_reason_names_the_cores():
 
 
 def test_as_many_workers_as_are_asked_for_or_as_the_cores_can_use():
-    assert [chosen_workers(number, 2.0) for number in (1, 3, 64)] == [1, 3, 64]
-    assert [chosen_workers("auto", cores) for cores in (0.5, 1.0, 2.0, 3.5, 4.0, 16.0)] == [1, 1, 1, 1, 2, 8]
+    assert [chosen_workers(number, "embedded", 2.0) for number in (1, 3, 64)] == [1, 3, 64]
+    cores = (0.5, 1.0, 2.0, 3.5, 4.0, 16.0)
+    assert [chosen_workers("auto", "embedded", number) for number in cores] == [1, 1, 2, 3, 4, 16]
+    assert [chosen_workers("auto", "per_model", number) for number in cores] == [1, 1, 1, 1, 2, 8]
 
 
 def test_no_more_cores_are_counted_than_the_process_is_bound_to():
