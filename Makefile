@@ -49,7 +49,7 @@ evaluate: $(DEV)/.ready ## Evaluate the published model set; ARGS="--data-dir D 
 bulk: $(DEV)/.ready ## Forecast a file of symbols without a server; ARGS="--symbols FILE.csv --out FILE.parquet ..."
 	@$(DEV)/bin/python -m training.bulk $(ARGS)
 
-bench: $(BENCH)/.ready ## Benchmark against reference peers, about ten minutes; ARGS=--quick for two
+bench: $(BENCH)/.ready ## Benchmark against reference peers, about a quarter of an hour; ARGS=--quick for two or three
 	@$(BENCH)/bin/python -m bench.run $(ARGS)
 
 bento: $(VENV)/.ready ## Build the Bento, and write what an image is made from into build/container
