@@ -288,6 +288,7 @@ def test_volatility_there_and_back():
 
 
 @given(contracts(st.floats(0.01, 8)))
+@example(one("put", spot=0.01, strike=1e-8, rate=0.125, dividend_yield=0.125, volatility=1.0, time=100.0))
 @settings(max_examples=150, deadline=None)
 def test_a_volatility_gives_its_price_back_or_there_is_a_reason(chain):
     price = american_price(chain)
@@ -297,7 +298,9 @@ def test_a_volatility_gives_its_price_back_or_there_is_a_reason(chain):
     assert (implied.reasons[0] is None) == np.isfinite(implied.volatility[0])
     if implied.reasons[0] is None:
         again = american_price(replace(chain, volatility=implied.volatility))
-        assert again[0] == pytest.approx(price[0], rel=1e-8, abs=1e-12 * chain.strike[0])
+        # far from the money the price is no smoother in the volatility than this: spot and strike are what is discounted
+        uneven = 1e-12 * max(chain.strike[0], chain.spot[0])
+        assert again[0] == pytest.approx(price[0], rel=1e-8, abs=uneven)
 
 
 @pytest.mark.parametrize(
