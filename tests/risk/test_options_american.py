@@ -298,7 +298,7 @@ def test_a_volatility_gives_its_price_back_or_there_is_a_reason(chain):
     assert (implied.reasons[0] is None) == np.isfinite(implied.volatility[0])
     if implied.reasons[0] is None:
         again = american_price(replace(chain, volatility=implied.volatility))
-        # far from the money the price is no smoother in the volatility than this: spot and strike are what is discounted
+        # far from the money the price is no smoother in the volatility than this
         uneven = 1e-12 * max(chain.strike[0], chain.spot[0])
         assert again[0] == pytest.approx(price[0], rel=1e-8, abs=uneven)
 
