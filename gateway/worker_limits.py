@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.limits import Clock, Lease, Limit
+from storage.worker_file import WorkerFile
 
 log = logging.getLogger("deepfinance.limits")
 
@@ -38,8 +39,8 @@ class WorkerWindows:
 
     def __init__(self, file: Path, clock: Clock = time.monotonic, now: Clock = time.time) -> None:
         self.on_change: Callable[[bool], None] = lambda answers: None
-        self._file, self._clock, self._now = file, clock, now
-        self._connection: sqlite3.Connection | None = None
+        self._file = WorkerFile(file, _PREPARE, PATIENCE)
+        self._clock, self._now = clock, now
         self._away_until = float("-inf")
         self._failing = False
 
@@ -57,11 +58,11 @@ class WorkerWindows:
         return lease
 
     async def close(self) -> None:
-        self._forget()
+        self._file.close()
 
     def _take(self, caller: str, limit: Limit, units: int) -> Lease:
         """What of ``units`` is left, counted for as long as the limit says."""
-        connection, now = self._opened(), self._now()
+        connection, now = self._file.opened(), self._now()
         with connection:  # a transaction; the file is this worker's alone from its first statement on
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("DELETE FROM leases WHERE expires_at <= ?", (now,))
@@ -73,27 +74,10 @@ class WorkerWindows:
                 connection.execute("INSERT INTO leases VALUES (?, ?, ?)", (caller, granted, now + limit.seconds))
         return Lease(granted, left - granted, limit.seconds if oldest is None else max(0.0, oldest - now))
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._file, timeout=PATIENCE, isolation_level=None)
-            try:
-                connection.executescript(_PREPARE)
-            except sqlite3.Error:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _forget(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
     def _note(self, failing: bool, why: str = "") -> None:
         """Say it once when it goes and once when it is back."""
         if failing:
-            self._forget()
+            self._file.close()
         if failing == self._failing:
             return
         self._failing = failing

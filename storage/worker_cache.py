@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from storage.worker_file import WorkerFile
+
 log = logging.getLogger("deepfinance.cache")
 
 LAYOUT: Final = 1
@@ -76,9 +78,9 @@ class WorkerCache:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._file, self._on_get, self._max_bytes = file, on_get, max_bytes
+        self._file = WorkerFile(file, _PREPARE, PATIENCE)
+        self._on_get, self._max_bytes = on_get, max_bytes
         self._clock, self._now = clock, now
-        self._connection: sqlite3.Connection | None = None
         self._writes: list[_Write] = []
         self._just_found: set[str] = set()
         self._away_until = float("-inf")
@@ -122,7 +124,7 @@ class WorkerCache:
 
     async def close(self) -> None:
         self._write_all()
-        self._forget()
+        self._file.close()
 
     def _look(self, connection: sqlite3.Connection, key: str) -> bytes | None:
         asked = "SELECT value FROM kept WHERE key = ? AND expires_at > ?"
@@ -162,7 +164,7 @@ class WorkerCache:
         if self._clock() < self._away_until:
             return _UNKNOWN
         try:
-            done = work(self._opened())
+            done = work(self._file.opened())
         except (sqlite3.Error, OSError) as failure:
             if getattr(failure, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:  # the others are many, not broken
                 self._away_until = self._clock() + PAUSE
@@ -171,28 +173,11 @@ class WorkerCache:
         self._note(None)
         return done
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._file, timeout=PATIENCE, isolation_level=None)
-            try:
-                connection.executescript(_PREPARE)
-            except sqlite3.Error:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _forget(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
     def _note(self, problem: str | None) -> None:
         """Say it once when it goes and once when it is back."""
         was, self.problem = self.problem, problem
         if problem is not None:
-            self._forget()
+            self._file.close()
         if (was is None) == (problem is None):
             return
         if problem is not None:

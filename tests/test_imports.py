@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
         "engine",
     },
-    "gateway": LEAVES | {"counting", "pipeline", "storage.cache", "tracing"},
+    "gateway": LEAVES | {"counting", "pipeline", "storage.cache", "storage.worker_file", "tracing"},
     "forecaster": LEAVES
     | {"condition", "garbage", "serving", "warming", "gateway", "pipeline", "gathering", "runners", "forecast_cache"}
     | {"offload"},
