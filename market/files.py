@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from time import monotonic
 from contracts import Bars, Instrument, Timeframe
 from errors import SourceUnavailable, UnknownSymbol
 from market.csv_table import read_csv
+from market.looks import Looks
 from market.parquet_table import read_parquet
 from market.quality import checked_bars
 from market.source import SYMBOL, require_symbol, utc_now
@@ -25,8 +28,8 @@ class FilesSource:
 
     Columns ``date,open,high,low,close,adj_close,volume`` in any case and order; all but date and close are
     optional, others are ignored. Daily dates are ``YYYY-MM-DD``, hourly ones ISO 8601 with an offset. A new
-    file is seen at the next request, a changed one at the next after ``look_every`` seconds: a look takes a thread's
-    turn, which under load costs more than a forecast. A link that leads out of the directory is not followed.
+    file is seen at the next request, a changed one at the next after ``look_every`` seconds. A link that leads out of
+    the directory is not followed.
     """
 
     name = "files"
@@ -36,6 +39,7 @@ class FilesSource:
         self._clock = clock
         self._look_every = look_every
         self._looked: dict[tuple[str, Timeframe], tuple[float, Hashable]] = {}
+        self._looks = Looks(self._version)
 
     def symbols(self) -> Sequence[str]:
         """Symbols with a daily file, sorted; raises SourceUnavailable when the directory cannot be read."""
@@ -60,38 +64,48 @@ class FilesSource:
         if monotonic() - looked_at < self._look_every:
             return version
         self._looked.pop((symbol, timeframe), None)  # where it has gone, nothing stays of it
-        version = await asyncio.to_thread(self._version, symbol, timeframe)
+        version = await self._looks.of((symbol, timeframe))
         self._looked[symbol, timeframe] = monotonic(), version
         return version
 
     async def bars(self, symbol: str, timeframe: Timeframe) -> Bars:
         return await asyncio.to_thread(self._read, symbol, timeframe)
 
-    def _version(self, symbol: str, timeframe: Timeframe) -> Hashable:
-        path = self._locate(symbol, timeframe)
-        try:
-            stat = path.stat()
-        except OSError as error:
-            raise _unreadable() from error
-        return path.name, stat.st_mtime_ns, stat.st_size
+    def _version(self, series: tuple[str, Timeframe]) -> Hashable:
+        path, found = self._locate(*series)
+        return path.name, found.st_mtime_ns, found.st_size
 
     def _read(self, symbol: str, timeframe: Timeframe) -> Bars:
-        path = self._locate(symbol, timeframe)
+        path, _ = self._locate(symbol, timeframe)
         try:
             table = (read_parquet if path.suffix == ".parquet" else read_csv)(path, timeframe)
         except OSError as error:
             raise _unreadable() from error
         return checked_bars(symbol, timeframe, self.name, table.times, **table.columns, now=self._clock())
 
-    def _locate(self, symbol: str, timeframe: Timeframe) -> Path:
+    def _locate(self, symbol: str, timeframe: Timeframe) -> tuple[Path, os.stat_result]:
         require_symbol(symbol)
         for ending in _ENDINGS:
             path = self._directory / (_STEM[timeframe].format(symbol) + ending)
-            if path.is_file() and self._inside(path):
-                return path
+            if (found := self._looked_at(path)) is not None:
+                return path, found
         if not self._directory.is_dir():
             raise _unreadable()
         raise UnknownSymbol(f"there is no file with {timeframe} bars of {symbol}")
+
+    def _looked_at(self, path: Path) -> os.stat_result | None:
+        """None where it is no file, or a link that leads out. Whatever is no link lies where it is."""
+        try:
+            found = path.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                found = path.stat()
+                if not self._inside(path):
+                    return None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unreadable() from error
+        return found if stat.S_ISREG(found.st_mode) else None
 
     def _inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._directory.resolve())

@@ -243,6 +243,24 @@ async def test_a_link_out_of_the_directory_is_not_followed(tmp_path):
         await read(inside)
 
 
+async def test_a_link_within_the_directory_is_as_new_as_what_it_leads_to(tmp_path):
+    write_csv(tmp_path, "AAPL-2020.csv")
+    (tmp_path / "AAPL.csv").symlink_to("AAPL-2020.csv")
+    first = await source(tmp_path).version("AAPL", "1d")
+    assert len(await read(tmp_path)) == 2
+    write_csv(tmp_path, "AAPL-2020.csv", [*ROWS, "2020-01-06,10,11,9,10,5,1"])
+    assert await source(tmp_path).version("AAPL", "1d") != first
+
+
+async def test_a_link_that_leads_nowhere_is_no_file(tmp_path):
+    (tmp_path / "AAPL.csv").symlink_to("MSFT.csv")
+    with pytest.raises(UnknownSymbol):
+        await source(tmp_path).version("AAPL", "1d")
+    (tmp_path / "LOOP.csv").symlink_to("LOOP.csv")
+    with pytest.raises(SourceUnavailable):
+        await source(tmp_path).version("LOOP", "1d")
+
+
 def test_symbols_are_those_with_a_daily_file(tmp_path):
     for name in ("MSFT.csv", "MSFT.parquet", "BRK-B.csv.gz", "^GSPC.parquet", "X.CSV.csv"):
         (tmp_path / name).touch()
