@@ -40,11 +40,15 @@ async def test_an_error_is_raised_where_it_was_asked_for():
 
 
 async def test_a_caller_that_goes_away_does_not_stop_it_for_the_others():
-    go_on = threading.Event()
-    looks, asked = counted(lambda key: go_on.wait(10))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def look(key):
+        begun.set()
+        return go_on.wait(10)
+
+    looks = Looks(look)
     leaving, staying = asyncio.create_task(looks.of("a")), asyncio.create_task(looks.of("a"))
-    while not asked:
-        await asyncio.sleep(0)
+    assert await asyncio.to_thread(begun.wait, 10)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
