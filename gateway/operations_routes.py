@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bentoml._internal.configuration.containers import BentoMLContainer
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 from counting import COUNTS
 from gateway import operations_examples as examples
@@ -75,6 +75,11 @@ def _add_reload(app: FastAPI, backend: Callable[[], Backend]) -> None:
         in place at once: requests under way finish with the old one, and none fails. A set that cannot be served is
         refused with the reason, and nothing changes. Other gateway workers follow within a second."""
         return await backend().reload()
+
+    @app.get("/models/reload", include_in_schema=False)
+    async def not_by_get() -> None:
+        """Left to ``/models/{name}`` it would be a model that nobody knows."""
+        raise HTTPException(405, headers={"Allow": "POST"})
 
 
 def _add_performance(app: FastAPI) -> None:

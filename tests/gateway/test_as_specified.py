@@ -63,8 +63,9 @@ async def test_a_body_that_is_not_even_text_is_not_json(client: httpx.AsyncClien
     assert_error(await client.post(path, content=b"\xff\xfe\x00", headers=headers), 400, "malformed_body")
 
 
-async def test_the_methods_of_a_portfolio_are_its_own(client: httpx.AsyncClient):
-    refused = await client.request("OPTIONS", "/api/v1/risk/portfolio")
+@pytest.mark.parametrize(("method", "path"), [("OPTIONS", "/api/v1/risk/portfolio"), ("GET", "/api/v1/models/reload")])
+async def test_the_methods_of_an_address_are_its_own(client: httpx.AsyncClient, method: str, path: str):
+    refused = await client.request(method, path)
     assert_error(refused, 405, "method_not_allowed")
     assert refused.headers["allow"] == "POST"
 
