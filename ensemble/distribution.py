@@ -12,7 +12,7 @@ from contracts import FeatureMatrix, Floats, Ints, ModelSet, Times
 from ensemble.combine import blend, usable_weights
 from ensemble.conformal import calibrated
 from ensemble.direction import raw_probability_up, recalibrated
-from ensemble.online import Correction, corrected, corrections
+from ensemble.online import Correction, Past, corrected, corrections
 from ensemble.surface import horizons_within, surface
 
 
@@ -146,8 +146,21 @@ def recent_corrections(
 ) -> Correction:
     """The correction in force at the ``wanted`` rows of one symbol, from the forecasts that the witnesses among
     ``members`` made (ModelSet.witnesses) and (n_rows, n_horizons) outcomes in z (see ``corrections``)."""
+    past = past_of(model_set, kind, members, outcomes, origins, wanted)
+    return corrections([past], model_set.grid, model_set.calibration[kind].rates)[0]
+
+
+def past_of(
+    model_set: ModelSet,
+    kind: str,
+    members: Mapping[str, Floats],
+    outcomes: Floats,
+    origins: Times,
+    wanted: Ints,
+) -> Past:
+    """What the witnesses among ``members`` forecast, as it is learned from; arguments as above."""
     z = calibrated_blend(model_set, kind, {name: members[name] for name in model_set.witnesses(kind)})
-    return corrections(z, outcomes, origins, wanted, model_set.grid, model_set.calibration[kind].rates)
+    return Past(z, outcomes, origins, wanted)
 
 
 def each_alone(

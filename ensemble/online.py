@@ -23,8 +23,11 @@ import numpy as np
 
 from contracts import Floats, Grid, Ints, Times
 from ensemble.combine import in_order
+from ensemble.recursion import replay
 
-LARGEST_LOG_SCALE = 1.0
+SIDE_BY_SIDE = 16
+"""Series that go through the recursion together: for one alone numpy is called, for more of them numbers are added up.
+Two years of daily bars of so many take some 25 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,26 @@ class Correction:
     def up_to(self, n_horizons: int) -> Correction:
         """At the first horizons of the grid."""
         return Correction(self.log_scale[:, :n_horizons], self.shift[:, :n_horizons])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What was forecast of one symbol at consecutive bars, and what became of it.
+
+    ``quantiles`` (n_rows, n_horizons, n_levels) are the statically calibrated forecasts made at ``origins`` (n_rows,),
+    ``outcomes`` (n_rows, n_horizons) what followed (NaN while open), both in z. The rows reach back to the anchor of
+    the first one ``wanted`` (n_wanted,), or to the first of the symbol that could have been forecast.
+    """
+
+    quantiles: Floats
+    outcomes: Floats
+    origins: Times
+    wanted: Ints
+
+    @property
+    def years(self) -> Ints:
+        """(n_rows,) of the origins."""
+        return self.origins.astype("datetime64[Y]").astype(np.intp)
 
 
 def no_correction(grid: Grid) -> Correction:
@@ -66,57 +89,32 @@ def anchor(origin: np.datetime64) -> np.datetime64:
     return (origin.astype("datetime64[Y]") - 1).astype("datetime64[D]")
 
 
-def corrections(
-    quantiles: Floats, outcomes: Floats, origins: Times, wanted: Ints, grid: Grid, rates: Floats
-) -> Correction:
-    """The correction in force at the ``wanted`` rows of one symbol.
-
-    ``quantiles`` (n_rows, n_horizons, n_levels) are its statically calibrated forecasts and ``outcomes``
-    (n_rows, n_horizons) what became of them (NaN while open), both in z. Rows are consecutive bars and reach back to
-    the anchor of the first one wanted, or to the first of the symbol that could have been forecast; ``rates`` are
-    g and k.
-    """
-    years = origins.astype("datetime64[Y]").astype(np.int64)
-    log_scale, shift = np.zeros((len(wanted), *outcomes.shape[1:])), np.zeros((len(wanted), *quantiles.shape[1:]))
-    for year in np.unique(years[wanted]):
-        rows = np.flatnonzero((years == year) | (years == year - 1))
-        found = _replay(quantiles[rows], outcomes[rows], grid, rates)
-        own = years[wanted] == year
-        at = np.searchsorted(rows, wanted[own])
-        log_scale[own], shift[own] = found.log_scale[at], found.shift[at]
-    return Correction(log_scale, shift)
+def corrections(pasts: Sequence[Past], grid: Grid, rates: Floats) -> list[Correction]:
+    """The correction in force at the wanted rows of each symbol, to the last bit the same in any company; ``rates`` are
+    g and k."""
+    found = [
+        Correction(np.zeros((len(past.wanted), grid.shape[0])), np.zeros((len(past.wanted), *grid.shape)))
+        for past in pasts
+    ]
+    spans = [
+        (past, to, int(year))
+        for past, to in zip(pasts, found, strict=True)
+        for year in np.unique(past.years[past.wanted])
+    ]
+    for first in range(0, len(spans), SIDE_BY_SIDE):
+        _fill(spans[first : first + SIDE_BY_SIDE], grid, rates)
+    return found
 
 
-def _replay(quantiles: Floats, outcomes: Floats, grid: Grid, rates: Floats) -> Correction:
-    """The recursion from nothing over consecutive rows; what does not depend on it is worked out before."""
-    horizons, levels = np.asarray(grid.horizons), np.asarray(grid.levels)
-    lower_90, upper_90, lower_50, upper_50 = (grid.levels.index(level) for level in (0.05, 0.95, 0.25, 0.75))
-    scale_rate, shift_rate = rates[0] / np.sqrt(horizons), (rates[1] / np.sqrt(horizons))[:, None]
-    n_rows, n_horizons, n_levels = quantiles.shape
-    past = np.arange(n_rows)[:, None] - horizons  # the forecasts whose outcomes became known at each origin
-    at, columns = np.maximum(past, 0), np.arange(n_horizons)
-    became = outcomes[at, columns]
-    known = (past >= 0) & ~np.isnan(became)
-    places = at * n_horizons + columns
-    middle = grid.levels.index(0.5)
-    median = quantiles[..., middle : middle + 1]
-    spread = quantiles - median
-    log_scale, shift = np.zeros((n_rows, n_horizons)), np.zeros(quantiles.shape)
-    in_force = np.zeros((n_rows * n_horizons, n_levels))
-    scale_now, shift_now = np.zeros(n_horizons), np.zeros(quantiles.shape[1:])
-    for row in range(n_rows):
-        if known[row].any():
-            z, was = became[row], in_force[places[row]]
-            miss_90 = (z < was[:, lower_90]) | (z > was[:, upper_90])
-            miss_50 = (z < was[:, lower_50]) | (z > was[:, upper_50])
-            moved = scale_now + scale_rate * ((miss_90 - 0.10) + 0.5 * (miss_50 - 0.50))
-            moved = np.minimum(np.maximum(moved, -LARGEST_LOG_SCALE), LARGEST_LOG_SCALE)
-            scale_now = np.where(known[row], moved, scale_now)
-            shift_now = np.where(
-                known[row][:, None], shift_now + shift_rate * (levels - (z[:, None] <= was)), shift_now
-            )
-        log_scale[row], shift[row] = scale_now, shift_now
-        now = median[row] + spread[row] * np.exp(scale_now)[:, None] + shift_now
-        now.sort(axis=-1)
-        in_force[row * n_horizons : (row + 1) * n_horizons] = now
-    return Correction(log_scale, shift)
+def _fill(spans: Sequence[tuple[Past, Correction, int]], grid: Grid, rates: Floats) -> None:
+    """Into each correction what is in force at the wanted rows of one year of its past."""
+    series, places = [], []
+    for past, _, year in spans:
+        start, end = np.searchsorted(past.years, year - 1), np.searchsorted(past.years, year, side="right")
+        series.append((past.quantiles[start:end], past.outcomes[start:end]))
+        places.append(past.wanted[past.years[past.wanted] == year] - start)
+    first = min(int(at.min()) for at in places)
+    replayed = replay(series, grid, rates, first)
+    for (past, to, year), at, (log_scale, shift) in zip(spans, places, replayed, strict=True):
+        own = past.years[past.wanted] == year
+        to.log_scale[own], to.shift[own] = log_scale[at - first], shift[at - first]

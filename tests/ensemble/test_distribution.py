@@ -19,7 +19,7 @@ from ensemble.distribution import (
     offsets_for,
     recent_corrections,
 )
-from ensemble.online import Correction, corrections, no_correction
+from ensemble.online import Correction, Past, corrections, no_correction
 from ensemble.surface import surface
 from tests.ensemble.model_sets import (
     GRID,
@@ -166,7 +166,7 @@ def test_a_correction_is_learned_from_the_witnesses_at_the_rates_of_the_kind(kin
     witnesses = {name: z for name, z in MEMBERS.items() if name in linear or not linear}
     assert tuple(witnesses) == model_set.witnesses(kind)
     z = calibrated_blend(SET, kind, witnesses)
-    twin = corrections(z, outcomes, days, last, GRID, SET.calibration[kind].rates)
+    (twin,) = corrections([Past(z, outcomes, days, last)], GRID, SET.calibration[kind].rates)
     assert_array_equal(found.shift, twin.shift)
     assert_array_equal(found.log_scale, twin.log_scale)
     assert np.abs(found.shift).max() > 0.01

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ensemble.online import (
-    LARGEST_LOG_SCALE,
     Correction,
+    Past,
     anchor,
     corrected,
-    corrections,
     no_correction,
     stacked,
 )
+from ensemble.online import corrections as of_all
+from ensemble.recursion import LARGEST_LOG_SCALE
 from tests.ensemble.model_sets import GRID, gaussian
 
 RATES = np.array([0.06, 0.04])
@@ -33,6 +34,12 @@ def path(seed=0, n_rows=N_ROWS):
     outcomes = 0.1 + 1.4 * rng.standard_normal((n_rows, len(GRID.horizons)))
     open_still = np.arange(n_rows)[:, None] + np.asarray(GRID.horizons) >= n_rows
     return np.sort(quantiles, axis=-1), np.where(open_still, np.nan, outcomes)
+
+
+def corrections(quantiles, outcomes, origins, wanted, grid, rates):
+    """Of one symbol alone."""
+    (found,) = of_all([Past(quantiles, outcomes, origins, wanted)], grid, rates)
+    return found
 
 
 def naive(quantiles, outcomes, origins, row, rates):

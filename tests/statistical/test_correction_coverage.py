@@ -9,7 +9,7 @@ import pytest
 from scipy.special import ndtri
 
 from contracts import Grid
-from ensemble.online import Correction, corrected, corrections
+from ensemble.online import Correction, Past, corrected, corrections
 from training.calibrate import OTHER_RATES, STOCK_RATES
 
 pytestmark = pytest.mark.statistical
@@ -32,13 +32,19 @@ def outcomes(seed):
     return np.stack([(total[bars + h] - total[bars]) / np.sqrt(h) for h in GRID.horizons], axis=1)
 
 
+def learned(quantiles, z, rates):
+    """What is in force at every bar."""
+    (found,) = corrections([Past(quantiles, z, DAYS, np.arange(N_BARS))], GRID, np.array(rates))
+    return found
+
+
 @cache
 def ranks(scale, centre, rates):
     """(n_runs, n_bars, n_horizons) how many of the quantiles in force lie below the outcome."""
     found = []
     for seed in range(RUNS):
         quantiles, z = forecasts(scale, centre), outcomes(seed)
-        correction = corrections(quantiles, z, DAYS, np.arange(N_BARS), GRID, np.array(rates)) if rates else NEVER
+        correction = learned(quantiles, z, rates) if rates else NEVER
         found.append((corrected(quantiles, correction, GRID) <= z[..., None]).sum(axis=-1))
     return np.array(found)
 
