@@ -10,8 +10,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,7 +20,8 @@ HERE = Path(__file__).resolve().parent
 @dataclass(frozen=True, slots=True)
 class Load:
     """What one run measured; times in seconds. ``failed`` counts every answer that is not 200 and every broken
-    connection."""
+    connection. ``processor`` is what all processes of the server took of a core for a request, ``event_loop`` the part
+    of it in the gateway's event loops: 0 where nobody looked, and of a server that is not ours."""
 
     connections: int
     requests: int
@@ -29,6 +30,8 @@ class Load:
     p50: float
     p95: float
     p99: float
+    processor: float = 0.0
+    event_loop: float = 0.0
 
     @property
     def throughput(self) -> float:
@@ -48,6 +51,8 @@ class Figures:
     p50: float
     p95: float
     p99: float
+    processor: float
+    event_loop: float
 
     @classmethod
     def of(cls, loads: Sequence[Load]) -> Figures:
@@ -55,8 +60,13 @@ class Figures:
             return float(statistics.median(getattr(load, name) for load in loads))
 
         requests, failed = (sum(getattr(load, name) for load in loads) for name in ("requests", "failed"))
-        times = [middle(name) for name in ("p50", "p95", "p99")]
+        times = [middle(name) for name in ("p50", "p95", "p99", "processor", "event_loop")]
         return cls(loads[0].connections, len(loads), requests, failed, middle("throughput"), *times)
+
+
+def by_connections(loads: Mapping[str, Mapping[int, Figures]]) -> dict[str, dict[str, dict[str, float]]]:
+    """As JSON has it."""
+    return {name: {str(c): asdict(figures) for c, figures in by.items()} for name, by in loads.items()}
 
 
 def load_generator() -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.first import CALLERS
+
 OURS = "deepfinance"
 NAMES = {
     OURS: "`make serve` (models in the gateway)",
@@ -16,6 +18,7 @@ NAMES = {
     "litserve": "LitServe, batched",
     "bentoml-defaults": "BentoML's defaults",
     "fastapi-dict": "FastAPI from a dict, no key, no limit",
+    "bare-socket": "a bare socket that always writes the same bytes",
 }
 COLOURS = {
     OURS: "#1f5fbf",
@@ -25,9 +28,11 @@ COLOURS = {
     "fastapi-2": "#8c4a10",
     "litserve": "#2f9e44",
     "bentoml-defaults": "#888888",
+    "fastapi-dict": "#c2417a",
+    "bare-socket": "#444444",
 }
-README = Path(__file__).resolve().parents[1] / "README.md"
-BEGIN, END = "<!-- figures: written by `make bench ARGS=--readme` -->\n", "<!-- end of figures -->\n"
+SERVICES = (OURS, "deepfinance-workers", "deepfinance-per-model")
+COMMAND = "make bench ARGS=--readme"
 
 Found = Mapping[str, Any]
 Loads = Mapping[str, Mapping[str, float]]
@@ -58,6 +63,9 @@ def ratios(found: Found) -> Iterator[Row]:
     """What is claimed, each against its reference in the same run."""
     uncached, cached = found["uncached"], found["cached"]["loads"]
     yield from _uncached_ratios(uncached["loads"])
+    for connections, load in cached[OURS].items() if "bare-socket" in cached else ():
+        name = f"kept, {_at(connections)}: throughput against a bare socket"
+        yield _ratio(name, load, cached["bare-socket"][connections], "throughput")
     for connections, load in cached[OURS].items() if "fastapi-dict" in cached else ():
         name = f"kept, {_at(connections)}: throughput against a dict"
         least = 2.5 if connections in ("1", "64") else None
@@ -74,7 +82,21 @@ def ratios(found: Found) -> Iterator[Row]:
     failed = int(burst["failed"])
     yield Row(f"failed of {burst['requests']:,.0f} from 256 connections", f"{failed:,}", "0", failed == 0)
     yield Row("memory (PSS) under load", f"{memory:.0f} MB", "under 700 MB", memory < 700)
+    yield from _first(uncached)
     yield Row("start to ready", f"{uncached['seconds_to_ready'][OURS]:.1f} s")
+
+
+def _first(uncached: Found) -> Iterator[Row]:
+    """The first forecast of each series' bar."""
+    for name, first in uncached.get("first_forecasts", {}).items():
+        yield Row(f"first forecast of a series' bar, {CALLERS} callers, {NAMES[name]}", _each(first))
+    if (batch := uncached.get("first_batch")) is not None:
+        yield Row(f"batch of {batch['series']} new series, a series", _each(batch))
+
+
+def _each(first: Mapping[str, float]) -> str:
+    times = (1000 * first[what] / first["series"] for what in ("seconds", "processor"))
+    return "{:.1f} ms, processor {:.1f} ms".format(*times)
 
 
 def _uncached_ratios(loads: Mapping[str, Loads]) -> Iterator[Row]:
@@ -162,6 +184,33 @@ def markdown(found: Found) -> str:
             f"Risk of a series that is asked about for the first time: {1000 * uncached['first_risk_seconds']:.0f} ms, "
             f"which its volatility model takes; after that {known:,.0f} answers a second from 16 connections."
         )
+    if "first_forecasts" in uncached:
+        parts.append(_first_in_words(uncached))
+    return "\n\n".join(parts) + "\n"
+
+
+def _first_in_words(uncached: Found) -> str:
+    ours = uncached["first_forecasts"][OURS]
+    peers = [f" ({NAMES[name]}: {_each(it)})" for name, it in uncached["first_forecasts"].items() if name != OURS]
+    batch = uncached["first_batch"]
+    return (
+        f"The first forecast of a series' bar, {ours['series']} series asked for by {CALLERS} callers: {_each(ours)} "
+        f"each{''.join(peers)}. {batch['series']} new series in one batch: {batch['seconds']:.1f} s, processor "
+        f"{1000 * batch['processor'] / batch['series']:.1f} ms each."
+    )
+
+
+def details(found: Found) -> str:
+    """What the results file shows beside that: processor time of an answer."""
+    new, kept = found["uncached"]["loads"], found["cached"]["loads"]
+    parts = [
+        "Processor time is that of all processes of a server, between the beginning and the end of a turn.",
+        _throughput("processor time of a forecast in ms, nothing cached", new, "processor", 1000, 2),
+        _throughput(
+            "of it in the event loops", {name: new[name] for name in new if name in SERVICES}, "event_loop", 1000, 2
+        ),
+        _throughput("processor time in ms of an answer given before", kept, "processor", 1000, 3),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -174,20 +223,13 @@ def _rounds(found: Found) -> str:
     )
 
 
-def into_readme(text: str, readme: Path = README) -> None:
-    """Replace what the README shows of an earlier run."""
-    before, _, rest = readme.read_text().partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise ValueError(f"{readme.name} has no place for the figures: {BEGIN.strip()} ... {END.strip()}")
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
-def _throughput(title: str, loads: Mapping[str, Loads], what: str = "throughput", unit: float = 1.0) -> str:
+def _throughput(
+    title: str, loads: Mapping[str, Loads], what: str = "throughput", unit: float = 1.0, digits: int = 0
+) -> str:
     at = list(loads[OURS])
     lines = [f"| {title} | {_at(at[0])} | {' | '.join(at[1:])} | failed |", f"|---|{'---:|' * (len(at) + 1)}"]
     for name, by in loads.items():
-        figures = " | ".join(f"{unit * by[connections][what]:,.0f}" for connections in at)
+        figures = " | ".join(f"{unit * by[connections][what]:,.{digits}f}" for connections in at)
         lines.append(f"| {NAMES.get(name, name)} | {figures} | {sum(load['failed'] for load in by.values()):,.0f} |")
     return "\n".join(lines)
 
@@ -206,28 +248,38 @@ def _loads(title: str, loads: Mapping[str, Loads]) -> str:
 
 
 def chart(found: Found, path: Path) -> None:
-    """Two panels: throughput and p99 of uncached forecasts by connections."""
+    """Three panels by connections: throughput and p99 of forecasts that are computed, throughput of answers kept."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
+    new, slowest, kept = axes
     for name, by in found["uncached"]["loads"].items():
-        style = {"linewidth": 2.5 if name == OURS else 1.2, "color": COLOURS.get(name, "black")}
-        connections = [int(each) for each in by]
-        left.plot(connections, [load["throughput"] for load in by.values()], marker="o", label=name, **style)
-        right.plot(connections, [load["p99"] * 1000 for load in by.values()], marker="o", **style)
-    left.set(xlabel="connections", ylabel="forecasts a second", title="Throughput, nothing cached", ylim=(0, None))
-    right.set(xlabel="connections", ylabel="p99, ms (lower is better)", title="Slowest of a hundred", yscale="log")
-    right.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    right.yaxis.set_major_formatter("{x:,.0f}")
-    for axis in (left, right):
+        _line(new, name, by, "throughput", label=name)
+        _line(slowest, name, by, "p99", 1000)
+    for name, by in found["cached"]["loads"].items():
+        _line(kept, name, by, "throughput", label=name if name != OURS else None)
+    new.set(ylabel="forecasts a second", title="New forecasts, nothing cached", ylim=(0, None))
+    slowest.set(ylabel="p99, ms (lower is better)", title="Slowest of a hundred of them", yscale="log")
+    slowest.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    slowest.yaxis.set_major_formatter("{x:,.0f}")
+    kept.set(ylabel="answers a second", title="Answers given before", ylim=(0, None))
+    kept.yaxis.set_major_formatter("{x:,.0f}")
+    connections = [int(each) for each in found["uncached"]["loads"][OURS]]
+    for axis in axes:
+        axis.set(xlabel="connections")
         axis.set_xscale("log", base=2)
         axis.set_xticks(connections, [str(each) for each in connections])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+    figure.legend(loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     figure.savefig(path)
     plt.close(figure)
+
+
+def _line(axis: Any, name: str, by: Loads, what: str, unit: float = 1.0, label: str | None = None) -> None:
+    style = {"linewidth": 2.5 if name == OURS else 1.2, "color": COLOURS.get(name, "black"), "label": label}
+    axis.plot([int(each) for each in by], [unit * load[what] for load in by.values()], marker="o", **style)

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +20,20 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "a-key-for-the-benchmark"
 READY_WITHIN = 180.0
+GATEWAY = "DeepFinance"
+EVENT_LOOP = f"{GATEWAY}, main thread"
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """``command`` with PORT in the environment, and how many ``workers`` it starts that each have a memory."""
+    """``command`` with PORT in the environment, and how many ``workers`` it starts that each have a memory; bound to
+    so many ``cores``, where that is not 0."""
 
     name: str
     command: tuple[str, ...]
     settings: Mapping[str, str]
     workers: int = 1
+    cores: int = 0
 
 
 def service(name: str, **settings: str) -> Contender:
@@ -48,12 +52,12 @@ class Running:
 
     def __init__(self, contender: Contender, folder: Path, shared: Mapping[str, str]) -> None:
         self.name, self.workers = contender.name, contender.workers
-        self._port = _free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
         environment = {
             **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "MODEL_SET_DIR")},
-            "PORT": str(self._port),
+            "PORT": str(self.port),
             "STATE_DIR": str(folder / "state"),
             "BENTOML_HOME": str(folder / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "True",
@@ -64,13 +68,15 @@ class Running:
             **shared,
             **contender.settings,
         }
-        command = [part.format(port=self._port) for part in contender.command]
+        command = [part.format(port=self.port) for part in contender.command]
         self._log = folder / "log"
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+        if contender.cores:  # before it has children or threads, which are bound with it
+            psutil.Process(self._process.pid).cpu_affinity(psutil.Process().cpu_affinity()[: contender.cores])
         self._wait_until_ready()
         self.seconds_to_ready = time.monotonic() - started
 
@@ -84,18 +90,37 @@ class Running:
         return total / 1e6
 
     def processor_seconds(self) -> dict[str, float]:
-        """Processor time used so far, by service; of the gateway's main thread, which is its event loop, on its own."""
+        """Processor time used so far, by service; of the gateway's main threads, which are its event loops, on its
+        own as well."""
         used: dict[str, float] = {}
         for process in self._family():
             with suppress(psutil.Error):
                 command = process.cmdline()
-                name = command[command.index("--service-name") + 1] if "--service-name" in command else "others"
+                name = _service_of(command)
                 times = process.cpu_times()
                 used[name] = used.get(name, 0.0) + times.user + times.system
-                for thread in process.threads() if name == "DeepFinance" else ():
+                for thread in process.threads() if name == GATEWAY else ():
                     if thread.id == process.pid:
-                        used["DeepFinance, main thread"] = thread.user_time + thread.system_time
+                        used[EVENT_LOOP] = used.get(EVENT_LOOP, 0.0) + thread.user_time + thread.system_time
         return used
+
+    def processor_time(self) -> tuple[float, float]:
+        """Seconds used so far by all its processes, and the part of the gateway's event loops."""
+        used = self.processor_seconds()
+        event_loop = used.pop(EVENT_LOOP, 0.0)
+        return sum(used.values()), event_loop
+
+    def gateways(self) -> list[psutil.Process]:
+        """The gateway's workers, where it is ours."""
+        return [each for each in self._family() if _service_of(each.cmdline()) == GATEWAY]
+
+    def holder(self, port: int) -> psutil.Process:
+        """The process that has the connection whose other end is ``port``; raises RuntimeError where none has it."""
+        for process in self._family():
+            with suppress(psutil.Error):
+                if any(each.raddr and each.raddr.port == port for each in process.net_connections("tcp")):
+                    return process
+        raise RuntimeError(f"no process of {self.name} has a connection with port {port}")
 
     def hold(self) -> None:
         """Take it off the processors until ``resume``."""
@@ -136,6 +161,10 @@ class Running:
         if self._process.poll() is None:
             self.stop()
         raise RuntimeError(f"{self.name} did not become ready:\n{self._log.read_text(errors='replace')[-3000:]}")
+
+
+def _service_of(command: Sequence[str]) -> str:
+    return command[command.index("--service-name") + 1] if "--service-name" in command else "others"
 
 
 def _free_port() -> int:

@@ -18,7 +18,8 @@ from bench.bodies import PREDICT
 from bench.load import put_load
 from bench.servers import KEY, Running, service
 from bench.symbols import write_symbols
-from bench.workloads import Say, warmed
+from bench.warm import warmed
+from bench.workloads import Say
 
 CONNECTIONS = (1, 16, 64)
 TURN = 10.0

@@ -6,9 +6,8 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,19 @@ from bench.bodies import PREDICT, RISK
 from bench.load import Figures, Load, put_load
 from bench.servers import KEY, Running
 
-WARMED_AT_ONCE = 2
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long and how often; ``connections`` are measured one after the other. ``burst`` is how many seconds 256 of
-    them stay."""
+    them stay, and ``new`` how many series are asked about that nobody knows yet."""
 
     rounds: int
     seconds: float
     connections: tuple[int, ...]
     burst: float = 10.0
+    new: int = 0
 
 
 @contextmanager
@@ -57,7 +56,7 @@ def throughput(
                     continue
                 try:
                     with alone(one, everyone):
-                        load = put_load(one.url, path, bodies, KEY, connections, plan.seconds)
+                        load = watched_load(one, path, bodies, connections, plan.seconds)
                 except RuntimeError as error:
                     failed.add(one.name)
                     say(f"left out   {one.name:<22}{error}")
@@ -71,32 +70,14 @@ def throughput(
     return found
 
 
-def warmed(contenders: Sequence[Running], bodies: Path, say: Say, path: str = PREDICT) -> dict[str, float]:
-    """Ask each of them everything once, two contenders at a time; seconds that it took, of those that answered it all.
-
-    Then many times over, since of several workers each has a memory of its own."""
-    lines = bodies.read_text().splitlines()
-
-    def ask_all(one: Running) -> float | None:
-        started = time.monotonic()
-        try:
-            for line in lines:
-                post(one.url, path, json.loads(line))
-        except (OSError, ValueError) as error:  # of urllib, a status that is not 200 included
-            say(f"left out   {one.name:<22}{type(error).__name__}: {error}")
-            return None
-        return time.monotonic() - started
-
-    with ThreadPoolExecutor(WARMED_AT_ONCE) as pool:
-        answered = dict(zip((one.name for one in contenders), pool.map(ask_all, contenders), strict=True))
-    took = {name: seconds for name, seconds in answered.items() if seconds is not None}
-    for one in contenders:
-        if one.name in took:
-            with alone(one, contenders):
-                seconds = took[one.name] if one.workers > 1 else 2.0
-                put_load(one.url, path, bodies, KEY, 16, max(2.0, seconds))
-            say(f"warmed up  {one.name:<22}{len(lines)} requests in {took[one.name]:.0f} s")
-    return took
+def watched_load(one: Running, path: str, bodies: Path, connections: int, seconds: float) -> Load:
+    """Put load on, and note what a request took of the processors."""
+    before = one.processor_time()
+    load = put_load(one.url, path, bodies, KEY, connections, seconds)
+    whole, event_loop = (
+        (after - earlier) / max(load.requests, 1) for earlier, after in zip(before, one.processor_time(), strict=True)
+    )
+    return replace(load, processor=whole, event_loop=event_loop)
 
 
 def batch_seconds(one: Running, symbols: Sequence[str], size: int, repeats: int) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.capacity import Layout, Times, best_split, most, most_embedded, simulated
+from bench.capacity import simulated_tables, times_table
+from bench.simulation import Layout, Times, best_split, most, most_embedded, simulated
 
 ALONE = Times(gateway=0.002, runners={"A": 1e-6}, embedded=0.002, embedded_loop=0.001, redis=1e-5)
 TWO = Times(gateway=0.001, runners={"A": 0.001, "B": 0.004}, embedded=0.006, embedded_loop=0.001, redis=1e-5)
@@ -34,3 +35,12 @@ def test_the_tightest_part_sets_the_limit():
     assert most(TWO, Layout(1, {"A": 1, "B": 1}), 1) == pytest.approx(1 / 0.006)  # the core
     assert most(TWO, Layout(50, {"A": 50, "B": 200}, machines=8), 300) == pytest.approx(20_000)  # Redis
     assert most_embedded(TWO, 1, 2) == pytest.approx(2 / 0.006)
+
+
+def test_the_tables_show_the_times_and_what_bounds_them():
+    table = times_table(TWO)
+    assert "| `embedded` | 1.00 | 5.00 (threads) | 6.00 |" in table
+    assert "| `per_model` | 1.00 | a 1.00, b 4.00 (processes) | 6.00 |" in table
+    lines = simulated_tables(TWO, cores=(6,), machines=(1, 30)).splitlines()
+    assert lines[2].startswith("| 6 | 1 | 1 a, 4 b | 1,000 |")
+    assert lines[-2:] == ["| 1 | 2,500 | the machine |", "| 30 | 20,000 | Redis |"]

@@ -44,13 +44,15 @@ def target() -> Iterator[str]:
 
 
 def load(throughput: float, failed: int = 0) -> Load:
-    return Load(64, round(10 * throughput) + failed, 10.0, failed, 1 / throughput, 2 / throughput, 3 / throughput)
+    p50, p95, p99 = (times / throughput for times in (1, 2, 3))
+    return Load(64, round(10 * throughput) + failed, 10.0, failed, p50, p95, p99, processor=p99 / 2)
 
 
 def test_of_two_rounds_neither_the_better_nor_the_worse_is_shown():
     figures = Figures.of([load(100), load(300, failed=7)])
     assert figures.throughput == pytest.approx(200)
     assert figures.p99 == pytest.approx((3 / 100 + 3 / 300) / 2)
+    assert figures.processor == pytest.approx(figures.p99 / 2)
     assert (figures.rounds, figures.requests, figures.failed) == (2, 4007, 7)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from bench import report
-from bench.report import BEGIN, END, chart, into_readme, markdown, ratios, table
+from bench.report import chart, details, markdown, ratios, table
 from bench.soak import Soak
 from bench.soak import chart as soak_chart
 
 
 def figures(throughput: float, failed: int = 0) -> dict[str, float]:
-    return {"throughput": throughput, "p50": 0.01, "p95": 0.02, "p99": 10 / throughput, "failed": failed}
+    times = {"p50": 0.01, "p95": 0.02, "p99": 10 / throughput, "processor": 1.5 / throughput, "event_loop": 0.0}
+    return {"throughput": throughput, "failed": failed, **times}
 
 
 def found(**peers: float) -> dict[str, Any]:
@@ -34,11 +34,16 @@ def found(**peers: float) -> dict[str, Any]:
             "burst_of_256": {"requests": 60_000, "failed": 0},
             **{"pss_loaded_mb": {"deepfinance": 480.0}, "seconds_to_ready": {"deepfinance": 6.0}},
             **{"first_risk_seconds": 0.08, "risk": {"16": figures(834)}},
+            "first_forecasts": {
+                name: {"series": 200, "seconds": seconds, "processor": 2 * seconds}
+                for name, seconds in (("deepfinance", 2.0), ("fastapi-1", 4.0))
+            },
+            "first_batch": {"series": 500, "seconds": 4.0, "processor": 6.0},
         },
         "cached": {
             "loads": {
                 name: {each: figures(rate) for each in at}
-                for name, rate in (("deepfinance", 30000), ("fastapi-dict", 10000))
+                for name, rate in (("deepfinance", 30000), ("fastapi-dict", 10000), ("bare-socket", 40000))
             }
         },
     }
@@ -49,6 +54,13 @@ def test_each_ratio_is_against_the_better_fastapi():
     assert shown["new, 64 connections: throughput against FastAPI"][1:] == ("2.50x", "at least 2.5", True)
     assert shown["new, 64 connections: p99 against FastAPI"][1:] == ("0.40x", "at most 0.125", False)
     assert shown["kept, 1 connection: throughput against a dict"].value == "3.00x"
+    assert shown["kept, 1 connection: throughput against a bare socket"] == (
+        "kept, 1 connection: throughput against a bare socket",
+        "0.75x",
+        "",
+        None,
+    )
+    assert shown["batch of 500 new series, a series"].value == "8.0 ms, processor 12.0 ms"
     assert shown["new: best throughput against the models alone"].reached is False
     assert shown["batch of 500 against the models alone"][1:] == ("1.20x", "at most 1.5", True)
     assert shown["new, 100 connections: forecasts a second; p50, p95, p99 in ms"].value == "1,000; 10, 20, 10"
@@ -67,20 +79,14 @@ def test_peers_that_failed_are_named_and_the_rest_is_shown(peers: dict[str, floa
     chart(found(**peers), tmp_path / "chart.svg")
 
 
-def test_the_readme_shows_one_run_at_a_time(tmp_path: Path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}old\n{END}after\n")
-    for text in ("first", "second"):
-        into_readme(text, readme)
-    assert readme.read_text() == f"before\n{BEGIN}\nsecond\n{END}after\n"
-    readme.write_text("nothing")
-    with pytest.raises(ValueError, match="no place"):
-        into_readme("third", readme)
-
-
-def test_our_readme_has_a_place_for_the_figures():
-    text = report.README.read_text()
-    assert text.count(BEGIN) == text.count(END) == 1
+def test_first_forecasts_and_processor_time_are_told():
+    everything = found(**{"fastapi-1": 200})
+    assert "200 series asked for by 4 callers: 10.0 ms, processor 20.0 ms each (FastAPI, 1 worker: 20.0 ms" in markdown(
+        everything
+    )
+    assert "500 new series in one batch: 4.0 s, processor 12.0 ms each." in markdown(everything)
+    assert "| a bare socket that always writes the same bytes | 0.037 | 0.037 |" in details(everything)
+    assert "| FastAPI, 1 worker | 7.50 | 7.50 |" in details(everything)
 
 
 def soak(minutes: int, growth: float, failed: int = 0) -> Soak:

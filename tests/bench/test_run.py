@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bench import run, workloads
+from bench import run, warm, workloads
+from bench.contenders import of_new_forecasts, started
 from bench.load import Load
 from bench.report import OURS
-from bench.run import about_minutes, started
+from bench.run import about_minutes
 from bench.servers import Contender, Running
-from bench.workloads import Plan, throughput, warmed
+from bench.warm import warmed
+from bench.workloads import Plan, throughput
 
 ENDS_AT_ONCE = (sys.executable, "-c", "raise SystemExit('no such module')")
 
 
-def test_a_peer_that_does_not_start_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_peer_that_does_not_start_is_left_out(tmp_path: Path):
     running: list[Running] = []
-    started(Contender("litserve", ENDS_AT_ONCE, {}), tmp_path, {}, running)
+    said: list[str] = []
+    started(Contender("litserve", ENDS_AT_ONCE, {}), tmp_path, {}, running, said.append)
     assert running == []
-    said = capsys.readouterr().out
-    assert "left out   litserve" in said
-    assert "no such module" in said
+    assert said[0].startswith("left out   litserve")
+    assert "no such module" in said[0]
 
 
 def test_without_ours_there_is_no_benchmark(tmp_path: Path):
     with pytest.raises(RuntimeError, match="did not become ready"):
-        started(Contender(OURS, ENDS_AT_ONCE, {}), tmp_path, {}, [])
+        started(Contender(OURS, ENDS_AT_ONCE, {}), tmp_path, {}, [], print)
 
 
 def contender(name: str) -> Any:
-    return SimpleNamespace(name=name, url=name, workers=1, hold=lambda: None, resume=lambda: None)
+    """Of its processors it takes 2 s from one look to the next, half a second of it in the event loop."""
+    looks = itertools.count()
+    return SimpleNamespace(
+        **{"name": name, "url": name, "workers": 1, "hold": lambda: None, "resume": lambda: None},
+        processor_time=lambda: (2.0 * (look := next(looks)), 0.5 * look),
+    )
 
 
 def test_one_that_fails_in_the_middle_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -54,15 +64,18 @@ def test_one_that_fails_in_the_middle_does_not_stop_the_others(monkeypatch: pyte
         64: (2, 200),
     }
     assert [line for line in said if "left out" in line] == ["left out   bad                   wrk failed"]
+    assert (found["good"][64].processor, found["good"][64].event_loop) == pytest.approx((0.02, 0.005))
 
 
 def test_one_that_does_not_answer_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    def post(url: str, path: str, body: Any) -> None:
-        if url == "bad":
+    @contextmanager
+    def connected(one: Any) -> Iterator[list[Any]]:
+        if one.name == "bad":
             raise ConnectionRefusedError("refused")
+        yield []
 
-    monkeypatch.setattr(workloads, "post", post)
-    monkeypatch.setattr(workloads, "put_load", lambda *_: None)
+    monkeypatch.setattr(warm, "connected_to_each_worker", connected)
+    monkeypatch.setattr(warm, "put_load", lambda *_: None)
     asked = tmp_path / "asked"
     asked.write_text('{"symbol": "A"}\n')
     said: list[str] = []
@@ -71,5 +84,5 @@ def test_one_that_does_not_answer_is_not_measured(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_whole_takes_ten_to_thirteen_minutes():
-    foreseen = about_minutes(run.FULL, len(run.uncached_contenders()), 1000)
+    foreseen = about_minutes(run.FULL, len(of_new_forecasts()), 1000)
     assert foreseen in {f"about {minutes} minutes" for minutes in range(10, 14)}
