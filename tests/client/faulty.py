@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +25,6 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     drop: bool = False
-    delay: float = 0.0
 
 
 def refused(status: int, code: str, **headers: str) -> Fault:
@@ -52,8 +51,13 @@ def result(request: dict[str, Any]) -> dict[str, Any]:
     return {"status": 200, "forecast": forecast(request)}
 
 
+PATIENCE = 60.0
+"""Seconds within which what must happen has happened, on however busy a machine."""
+
+
 class FaultyServer(ThreadingHTTPServer):
-    """``faults`` come first, one for each request. ``delay`` is that of every answer."""
+    """``faults`` come first, one for each request. An answer is given ``delay`` seconds after ``may_answer`` has become
+    true of its number, from 1."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -72,11 +76,19 @@ class FaultyServer(ThreadingHTTPServer):
         self.times: list[float] = []
         self.delay = 0.0
         self.at_once = self.most_at_once = 0
+        self.may_answer: Callable[[int], bool] = lambda number: True
         self.lock = threading.Lock()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def wait_until(self, check: Callable[[], bool]) -> bool:
+        """Whether it comes to that."""
+        end = time.monotonic() + PATIENCE
+        while not (is_so := check()) and time.monotonic() < end:
+            time.sleep(0.002)
+        return is_so
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no news."""
@@ -102,11 +114,13 @@ class _Handler(BaseHTTPRequestHandler):
             server.keys.append(self.headers.get("x-api-key"))
             server.connections.add(self.client_address)
             server.times.append(time.monotonic())
+            number = len(server.times)
             fault = server.faults.popleft() if server.faults else Fault()
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
         try:
-            time.sleep(fault.delay or server.delay)
+            server.wait_until(lambda: server.may_answer(number))
+            time.sleep(server.delay)
             if fault.drop:
                 self.close_connection = True
                 return

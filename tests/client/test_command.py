@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -18,7 +17,7 @@ from unittest import mock
 import pytest
 
 from deepfinance_client.cli.app import main
-from tests.client.faulty import KEY, FaultyServer, refused
+from tests.client.faulty import KEY, PATIENCE, FaultyServer, refused
 
 SOURCE = Path(__file__).parents[2] / "client/src"
 ROWS = 200
@@ -76,12 +75,15 @@ def command(tmp_path: Path, faulty: FaultyServer) -> Command:
 BATCH = ("batch", "in.csv", "--chunk", "10", "--parallel", "2", "--out")
 
 
-def _end_after(process: subprocess.Popen[str], server: FaultyServer, batches: int, how: int) -> None:
-    end = time.monotonic() + 60
-    while len(server.paths) < batches and time.monotonic() < end:
-        time.sleep(0.002)
+def _end_after(process: subprocess.Popen[str], server: FaultyServer, batches: int, how: int) -> str:
+    """End it while it has had fewer answers than that and waits for more; what it said."""
+    first = len(server.times) - len(server.paths)
+    server.may_answer = lambda number: number - first < batches
+    assert server.wait_until(lambda: len(server.paths) >= batches)
     process.send_signal(how)
-    process.communicate(timeout=60)
+    _, told = process.communicate(timeout=PATIENCE)
+    server.may_answer = lambda number: True
+    return told
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -89,7 +91,7 @@ def test_killed_twice_it_gives_what_it_gives_undisturbed(command: Command, fault
     assert command(*BATCH, f"whole.{ending}")[0] == 0
     whole = (command.folder / f"whole.{ending}").read_bytes()
     del faulty.asked[:], faulty.paths[:]
-    faulty.delay = 0.03
+    faulty.delay = 0.01
     for batches in (4, 13):
         _end_after(command.start(*BATCH, f"out.{ending}"), faulty, batches, signal.SIGKILL)
         assert not (command.folder / f"out.{ending}").exists()
@@ -105,17 +107,11 @@ def test_killed_twice_it_gives_what_it_gives_undisturbed(command: Command, fault
 
 
 def test_interrupted_by_hand_it_says_how_to_go_on(command: Command, faulty: FaultyServer) -> None:
-    faulty.delay = 0.2
     process = command.start(*BATCH, "out.csv")
-    end = time.monotonic() + 60
-    while len(faulty.paths) < 5 and time.monotonic() < end:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    told = _end_after(process, faulty, 5, signal.SIGINT)
     assert process.returncode == 130
     assert "rows are kept; the same command goes on from there" in told
     assert "Traceback" not in told
-    faulty.delay = 0.0
     assert command(*BATCH, "out.csv")[0] == 0
 
 
