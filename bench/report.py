@@ -242,7 +242,7 @@ def _loads(title: str, loads: Mapping[str, Loads]) -> str:
     lines = [f"{title:<24}{'conn':>5}{'rps':>9}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'failed':>8}"]
     for name, by in loads.items():
         for connections, load in by.items():
-            times = "".join(f"{load[each] * 1000:>9.1f}" for each in ("p50", "p95", "p99"))
+            times = "".join(f"{load[each] * 1000:>9.2f}" for each in ("p50", "p95", "p99"))
             lines.append(f"{name:<24}{connections:>5}{load['throughput']:>9.0f}{times}{load['failed']:>8.0f}")
     return "\n".join(lines)
 

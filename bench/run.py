@@ -110,8 +110,9 @@ def measure(folder: Path, contenders: Sequence[Contender], plan: Plan, count: in
 
 def about_minutes(plan: Plan, contenders: int, count: int) -> str:
     """What is foreseen: the turns, the first forecast of each series by each contender, starts and the rest."""
-    turns = plan.rounds * len(plan.connections) * (contenders + 2) * (plan.seconds + 0.3)
-    seconds = turns + 0.025 * count * (contenders / 2 + 2) + 10 * contenders + plan.burst + 40
+    turns = plan.rounds * len(plan.connections) * (contenders + 3) * (plan.seconds + 0.3)
+    series = count * (contenders / 2 + 2) + 2 * plan.new + first.BATCH
+    seconds = turns + 0.025 * series + 10 * contenders + plan.burst + 40
     return f"about {max(1, round(seconds / 60))} minutes"
 
 

@@ -1,4 +1,4 @@
-"""One gateway worker beside two, and on one core beside all: ``make bench ARGS=--workers``.
+"""One gateway worker beside two, and on one core beside all: ``make bench ARGS=--workers``, some seven minutes.
 
 With few symbols several requests of a pass ask for the same series and share its row, with many they do not, so both
 are asked for. The load generator runs on the same machine: beside a service that is bound to one core it has the
