@@ -4,11 +4,15 @@ which file is said here too.
 
 from __future__ import annotations
 
+import asyncio
 import warnings
+from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+from tests.steady_loop import SteadyLoop
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -20,8 +24,8 @@ __all__ = ["_bentoml_sdk", "bentoml"]
 
 pytest_plugins = ["tests.e2e.shared"]
 
-# how long an example takes says more of the machine than of the code
-settings.register_profile("any machine", deadline=None)
+# how long an example takes, and how long it takes to think of one, says more of the machine than of the code
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 TOGETHER = {
@@ -52,6 +56,11 @@ class TogetherScheduling(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
         return SCOPES.get(file, file)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """For each test that is a coroutine."""
+    return {"steady": SteadyLoop}
 
 
 @pytest.hookimpl(optionalhook=True)
