@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Iterator
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import bentoml
@@ -84,22 +85,22 @@ def test_a_manifest_alone_declares_the_set_and_stores_nothing(own_set: Path, sto
     assert not list(store.iterdir())
 
 
-def _store_in_process(folder: str, home: str, start: multiprocessing.synchronize.Barrier) -> None:
+def _store_in_process(folder: str, home: str, start: Barrier) -> None:
     BentoMLContainer.model_store.set(ModelStore(Path(home)))
-    start.wait()
+    start.wait(120)
     ensure_stored(Path(folder))
 
 
 def test_processes_that_start_together_store_it_once(own_set: Path, tmp_path: Path):
     home = tmp_path / "raced"
     home.mkdir()
-    context = multiprocessing.get_context("fork")
+    context = get_context("spawn")  # a fork would copy what other threads hold
     start = context.Barrier(4)
     racers = [context.Process(target=_store_in_process, args=(str(own_set), str(home), start)) for _ in range(4)]
     for racer in racers:
         racer.start()
     for racer in racers:
-        racer.join(30)
+        racer.join(120)
     assert [racer.exitcode for racer in racers] == [0, 0, 0, 0]
     stored = home / "deepfinance" / VERSION
     assert json.loads((stored / "manifest.json").read_text())["models_version"] == VERSION
