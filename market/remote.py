@@ -127,12 +127,14 @@ class RemoteSource:
         period, work = self._period(symbol), f"fetch:{self._shared_key(symbol, timeframe)}"
         end, is_ours = monotonic() + SHARED_PATIENCE, False
         while not is_ours and monotonic() < end:
-            found = await self._look_up(shared, symbol, timeframe)
-            if found is not None and found.period == period:
+            if (found := await self._look_up(shared, symbol, timeframe, period)) is not None:
                 return found
             is_ours = await shared.claim(work, CLAIM_SECONDS)
             await asyncio.sleep(0.0 if is_ours else _POLL)
         try:
+            # another process may have put it, and let go of its claim, since we looked
+            if is_ours and (found := await self._look_up(shared, symbol, timeframe, period)) is not None:
+                return found
             fetched = await self._fetch(symbol, timeframe)
             await shared.put(self._shared_key(symbol, timeframe), packed(fetched), LAST_GOOD_SECONDS)
         finally:
@@ -140,7 +142,10 @@ class RemoteSource:
                 await shared.release(work)
         return fetched
 
-    async def _look_up(self, shared: SharedCache, symbol: str, timeframe: Timeframe) -> Fetched | None:
+    async def _look_up(
+        self, shared: SharedCache, symbol: str, timeframe: Timeframe, period: int | None = None
+    ) -> Fetched | None:
+        """What is kept of the series; where a period is given, of that one alone."""
         content = await shared.get(self._shared_key(symbol, timeframe))
         found = None if content is None else unpacked(content)
         if found is None or (found.bars.symbol, found.bars.timeframe, found.bars.provider) != (
@@ -149,7 +154,7 @@ class RemoteSource:
             self.name,
         ):
             return None
-        return found
+        return found if period in (None, found.period) else None
 
     def _shared_key(self, symbol: str, timeframe: Timeframe) -> str:
         return f"bars:{self.name}:{symbol}:{timeframe}"
