@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 
 import bentoml
 from fastapi import FastAPI, Request, WebSocket
 from starlette.responses import Response
 
+from gateway import factory, limits
 from gateway.factory import gateway_service
 from gateway.options import GatewayOptions
+from gateway.shared_limits import RedisWindows
 from logs import configure_logging
 from settings import load_settings
+
+# What is tested is the count, and a busy machine may be late; a Redis that is dead refuses at once.
+limits._PATIENCE = 5.0
+factory.RedisWindows = partial(RedisWindows, patience=5.0)  # type: ignore[assignment,misc]
 
 
 def options() -> GatewayOptions:
@@ -22,7 +29,7 @@ def options() -> GatewayOptions:
         rate_limit=settings.rate_limit,
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
         trusted_proxies=settings.trusted_proxies,
-        body_timeout_s=1.0,
+        body_timeout_s=3.0,
     )
 
 

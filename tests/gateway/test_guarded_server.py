@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ import httpx
 import pytest
 import websockets
 
-from tests.e2e.server import Server, running
+from tests.e2e.server import ROOT, Server, environment, eventually, free_port, serving
 from tests.gateway.calling import assert_error
 from tests.storage.live_redis import LiveRedis, live_redis
 
@@ -20,12 +21,13 @@ pytestmark = pytest.mark.e2e
 
 MAIN, DESK, OLD, READER = "main-key-0123456789", "desk-key-0123456789", "old-key-0123456789", "reader-key-0123456789"
 WRONG = "mistyped-key-0123456789"
-BURST = "burst-key-0123456789"
+BURST, PROBE = "burst-key-0123456789", "probe-key-0123456789"
 PROVIDER, REDIS_PASSWORD = "finnhub-secret-0123456789", "redis-secret-0123456789"
 ANOTHER_ADDRESS = "127.0.0.9"
 """For strangers who must not be stopped for what others did."""
 KEYS = (
     f"{MAIN};name=main;limit=100000/minute,{DESK};name=desk;limit=1/hour,{BURST};name=burst;limit=50/hour,"
+    f"{PROBE};name=probe;limit=199/hour,"
     f"{OLD};expires=2020-01-01,{READER};name=reader;scopes=read"
 )
 
@@ -45,22 +47,24 @@ def _let_in(redis: LiveRedis) -> None:
 @pytest.fixture(scope="module")
 def server(redis: LiveRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     address = redis.url.replace("unix://", f"unix://gateway:{REDIS_PASSWORD}@")
-    with running(
-        "tests.gateway.guarded_service:Guarded",
-        tmp_path_factory.mktemp("guarded"),
+    home, port = tmp_path_factory.mktemp("guarded"), free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "tests.gateway.guarded_service:Guarded", "--port", str(port)]
+    settings = environment(
+        home,
         ML_SERVICE_API_KEY=KEYS,
         REDIS_URL=address,
         FINNHUB_API_KEY=PROVIDER,
         TRUSTED_PROXIES="127.0.0.2",
         BENTOML_DEBUG="True",  # the most that libraries ever say
-    ) as started:
+    )
+    with serving([*command, "--host", "127.0.0.1"], port, home, ROOT, settings) as started:
         yield started
 
 
 async def ask(server: Server, count: int, key: str) -> list[httpx.Response]:
     limits = httpx.Limits(max_connections=50)
     async with httpx.AsyncClient(
-        base_url=server.url, headers={"X-API-Key": key}, timeout=30, limits=limits, trust_env=False
+        base_url=server.url, headers={"X-API-Key": key}, timeout=60, limits=limits, trust_env=False
     ) as client:
         return await asyncio.gather(*(client.get("/api/v1/echo") for _ in range(count)))
 
@@ -85,14 +89,14 @@ async def test_a_websocket_is_refused_with_our_error(server: Server, key: str, s
     if status == 429:
         await ask(server, 1, DESK)
     with pytest.raises(websockets.InvalidStatus) as refusal:
-        await websockets.connect(_address(server, key), local_addr=(ANOTHER_ADDRESS, 0))
+        await websockets.connect(_address(server, key), open_timeout=60, local_addr=(ANOTHER_ADDRESS, 0))
     response = refusal.value.response
     assert response.status_code == status
     assert json.loads(response.body)["error"]["request_id"] == response.headers["x-request-id"]
 
 
 async def test_messages_on_a_socket_count_against_its_key(server: Server):
-    async with websockets.connect(_address(server, MAIN)) as stream:
+    async with websockets.connect(_address(server, MAIN), open_timeout=60) as stream:
         await stream.send("hello")
         assert await stream.recv() == "yes"
     answers = await ask(server, 1, MAIN)
@@ -100,7 +104,7 @@ async def test_messages_on_a_socket_count_against_its_key(server: Server):
 
 
 async def test_a_long_message_closes_its_socket_and_nothing_is_compressed(server: Server):
-    async with websockets.connect(_address(server, MAIN), max_size=None) as stream:
+    async with websockets.connect(_address(server, MAIN), max_size=None, open_timeout=60) as stream:
         assert not stream.protocol.extensions
         await stream.send("x" * 70_000)
         with pytest.raises(websockets.ConnectionClosedError) as end:
@@ -113,14 +117,13 @@ def _raw(server: Server, sent: bytes, more: int = 0) -> tuple[bytes, bool]:
     """What comes back for bytes, and whether the server then closes; ``more`` pieces of 64 kB are sent meanwhile."""
     port = int(server.url.rpartition(":")[2])
     received = b""
-    with socket.create_connection(("127.0.0.1", port), 10, (ANOTHER_ADDRESS, 0)) as connection:
-        connection.sendall(sent)
+    with socket.create_connection(("127.0.0.1", port), 60, (ANOTHER_ADDRESS, 0)) as connection:
         try:
+            connection.sendall(sent)
             for _ in range(more):
                 connection.sendall(b"x" * 65_536)
         except OSError:
             pass
-        connection.settimeout(4)
         try:
             while piece := connection.recv(65_536):
                 received += piece
@@ -168,7 +171,8 @@ def test_a_body_without_end_is_answered_and_cut_off(server: Server, framing: byt
 def test_ten_megabytes_are_told_why_they_are_refused(server: Server):
     headers = {"X-API-Key": MAIN, "Content-Type": "application/json"}
     for _ in range(5):
-        response = httpx.post(f"{server.url}/api/v1/body", content=b"x" * 10_000_000, headers=headers, trust_env=False)
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            response = client.post(f"{server.url}/api/v1/body", content=b"x" * 10_000_000, headers=headers)
         assert_error(response, 413, "payload_too_large")
 
 
@@ -182,7 +186,7 @@ def test_a_body_that_drips_is_given_up(server: Server):
 @pytest.mark.parametrize(("proxy", "believed"), [("127.0.0.2", True), ("127.0.0.1", False)])
 async def test_only_a_trusted_proxy_says_who_asks(server: Server, proxy: str, believed: bool):
     transport = httpx.AsyncHTTPTransport(local_address=proxy)
-    async with httpx.AsyncClient(transport=transport, base_url=server.url) as client:
+    async with httpx.AsyncClient(transport=transport, base_url=server.url, timeout=60) as client:
         statuses = {
             (await client.get("/api/v1/echo", headers={"X-Forwarded-For": f"10.{believed:d}.0.{i}"})).status_code
             for i in range(100)
@@ -198,7 +202,16 @@ async def test_redis_may_die_without_an_error(server: Server, redis: LiveRedis):
     finally:
         redis.start()
         _let_in(redis)
-        await asyncio.sleep(1.1)
+        await _until_counted_in(redis, server)
+
+
+async def _until_counted_in(redis: LiveRedis, server: Server) -> None:
+    """The gateway leaves a Redis alone for a second after it could not be asked."""
+    async with asyncio.timeout(60):
+        with redis.client() as client:
+            while not client.keys("*deepfinance*/199/*"):
+                await ask(server, 1, PROBE)
+                await asyncio.sleep(0.3)
 
 
 async def test_nothing_sensitive_is_in_any_line(server: Server):
@@ -206,15 +219,16 @@ async def test_nothing_sensitive_is_in_any_line(server: Server):
     for key in (DESK, READER, OLD):
         await ask(server, 2, key)
     headers = {"X-API-Key": MAIN}
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client:
         await client.get("/api/v1/fails", headers=headers)
         await client.get(f"/api/v1/echo?api_key={MAIN}", headers={"Authorization": f"Bearer {WRONG}"})
         await client.get("/nowhere", params={"token": WRONG})
-    async with websockets.connect(_address(server, MAIN)) as stream:
+    async with websockets.connect(_address(server, MAIN), open_timeout=60) as stream:
         await stream.send("fail")
         with pytest.raises(websockets.ConnectionClosed):
             await stream.recv()
-    await asyncio.sleep(0.3)
+    last = {"cannot log in with", "cannot ask", "a library says", '"path":"/nowhere"', '"event":"websocket"'}
+    eventually(lambda: all(it in server.log.read_text() for it in last), f"the log has {last}")
     log = server.log.read_text()
     secrets = (MAIN, DESK, BURST, OLD, READER, WRONG, PROVIDER, REDIS_PASSWORD)
     assert {secret: log.count(secret) for secret in secrets} == dict.fromkeys(secrets, 0)

@@ -52,14 +52,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)
+        server.wait(timeout=60)
 
 
 def _wait_until_alive(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 240
     while time.monotonic() < give_up and server.poll() is None:
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz").status_code == 200:
+            if httpx.get(f"{url}/readyz", timeout=10).status_code == 200:
                 return
         time.sleep(0.2)
     raise AssertionError(f"the server did not start:\n{log.read_text()}")
@@ -67,7 +67,7 @@ def _wait_until_alive(url: str, server: subprocess.Popen[bytes], log: Path) -> N
 
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=address, headers={"X-API-Key": KEY}, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=address, headers={"X-API-Key": KEY}, timeout=60) as client:
         yield client
 
 
