@@ -269,6 +269,13 @@ async def test_it_is_not_kept_beyond_the_close(world: World, cache: ForecastCach
 # --- between processes ---
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what Redis is asked for, not of who waits how long: on a busy machine it may be late."""
+    monkeypatch.setattr("storage.redis_cache.PATIENCE", 5.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_another_process_gives_the_very_bytes(world: World, server: LiveRedis):
     async with process(world, server) as one:
         await world.ask(one)
@@ -282,6 +289,7 @@ async def test_another_process_gives_the_very_bytes(world: World, server: LiveRe
     assert shared.max_age <= 60
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_burst_over_two_processes_makes_one(world: World, server: LiveRedis):
     world.maker.gate = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, world.maker.gate.set)
@@ -296,6 +304,7 @@ async def test_whoever_makes_it_is_given_the_bars_that_were_looked_up(world: Wor
     assert world.maker.given == [["AAPL", "MSFT"]]
 
 
+@pytest.mark.usefixtures("patient")
 async def test_when_the_other_process_fails_this_one_makes_it(world: World, server: LiveRedis):
     world.maker.gate = asyncio.Event()
     failing = Maker(gate=asyncio.Event(), alter=lambda _: RunnerUnavailable("no model could answer"))
@@ -338,6 +347,7 @@ GARBAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("spoil", GARBAGE.values(), ids=GARBAGE.keys())
 async def test_garbage_in_redis_is_a_miss(world: World, server: LiveRedis, spoil: Callable[[bytes], bytes]):
     async with process(world, server) as one:

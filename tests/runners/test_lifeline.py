@@ -40,8 +40,9 @@ async def test_the_death_of_the_last_process_is_told_at_once(processes: list[sub
     one.kill()
     await asyncio.sleep(0.2)
     assert died == []  # the other still answers
-    started = asyncio.get_running_loop().time()
     other.kill()
+    other.wait()  # a busy machine lets it die when it comes to that
+    started = asyncio.get_running_loop().time()
     await asyncio.wait_for(told.wait(), 2)
     assert asyncio.get_running_loop().time() - started < 0.5
     assert died == ["LstmRunner"]

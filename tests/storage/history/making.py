@@ -73,7 +73,7 @@ class Market:
         return []
 
 
-async def until(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
     """Wait until it holds; fails where it does not in time."""
     async with asyncio.timeout(within):
         while not await condition():  # noqa: ASYNC110 (what it waits for is in a database)

@@ -56,7 +56,7 @@ async def test_it_dies_and_comes_back_and_nothing_is_lost(mortal: Postgres, tmp_
     await asyncio.sleep(0.5)
     await asyncio.to_thread(mortal.bring_back)
     await record_some(history, 100, 50)
-    await until(lambda: _is(history, 150), within=30)
+    await until(lambda: _is(history, 150))
     assert (await history.health()).state == "postgresql"
     await history.close()
 
@@ -74,12 +74,13 @@ async def test_it_hangs_and_the_end_does_not_wait_for_it(mortal: Postgres, tmp_p
     mortal.stop_answering()
     try:
         await record_some(history, 20, 20)
-        started = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         assert (await history.health()).state == "failing"
-        assert time.monotonic() - started < 1.5
-        started = time.monotonic()
+        assert clock() - started < 1.5
+        started = clock()
         await history.close()
-        assert time.monotonic() - started < 10
+        assert clock() - started < 10
     finally:
         mortal.answer_again()
     again = HistoryStore(options, Market())

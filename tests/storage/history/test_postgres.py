@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
 
 from tests.storage.history import postgres as module
 from tests.storage.history.postgres import Postgres
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not one of pytest's, out of which another run of it would shut the user that the server runs as."""
+    with TemporaryDirectory() as name:
+        yield Path(name)
 
 
 def runs(server: Postgres) -> None:
@@ -35,8 +43,8 @@ def started_too_late(server: Postgres) -> None:
 
 
 @pytest.mark.parametrize("state", [runs, hangs, was_brought_back, started_too_late])
-def test_nothing_of_it_is_left(tmp_path: Path, state: Callable[[Postgres], None]):
-    server = Postgres(tmp_path / "postgres")
+def test_nothing_of_it_is_left(folder: Path, state: Callable[[Postgres], None]):
+    server = Postgres(folder / "postgres")
     state(server)
     family = server.processes()
     assert len(family) > 3
@@ -45,8 +53,8 @@ def test_nothing_of_it_is_left(tmp_path: Path, state: Callable[[Postgres], None]
     assert server.processes() == []
 
 
-def test_a_start_that_takes_longer_than_the_library_waits_is_waited_for(tmp_path: Path):
-    server = Postgres(tmp_path / "postgres")
+def test_a_start_that_takes_longer_than_the_library_waits_is_waited_for(folder: Path):
+    server = Postgres(folder / "postgres")
     server.kill()
     start, tries = server._server.ensure_postgres_running, list[int]()
 
@@ -63,12 +71,12 @@ def test_a_start_that_takes_longer_than_the_library_waits_is_waited_for(tmp_path
     server.close()
 
 
-def test_one_that_never_starts_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_one_that_never_starts_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "PATIENCE", 0.2)
     monkeypatch.setattr(module.PostgresServer, "ensure_postgres_running", _never)
     with pytest.raises(subprocess.TimeoutExpired):
-        Postgres(tmp_path / "postgres")
-    assert not any(str(tmp_path) in " ".join(it.info["cmdline"] or []) for it in psutil.process_iter(["cmdline"]))
+        Postgres(folder / "postgres")
+    assert not any(str(folder) in " ".join(it.info["cmdline"] or []) for it in psutil.process_iter(["cmdline"]))
 
 
 def _never(server: object) -> None:

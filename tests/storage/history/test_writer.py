@@ -113,7 +113,7 @@ async def test_while_the_database_is_away_the_journal_has_it_within_an_interval(
     async with at_work(writer):
         for each in made:
             writer.put(each, MADE_AT)
-        await until(lambda: asyncio.sleep(0, len(lines(tmp_path)) == 3), within=3)
+        await until(lambda: asyncio.sleep(0, len(lines(tmp_path)) == 3))
     assert [from_line(line)["forecast_id"] for line in lines(tmp_path)] == [each.forecast_id for each in made]
     assert writer.queued == 0
 
@@ -184,9 +184,10 @@ async def test_at_the_end_what_the_database_does_not_take_in_time_is_in_the_jour
     made = [forecast() for _ in range(150)]
     for each in made:
         writer.put(each, MADE_AT)
-    started = time.monotonic()
+    clock = asyncio.get_running_loop().time
+    started = clock()
     await writer.drain(0.2)
-    assert time.monotonic() - started < 2
+    assert clock() - started < 2
     assert sorted(from_line(line)["forecast_id"] for line in lines(tmp_path)) == sorted(x.forecast_id for x in made)
 
 
@@ -225,7 +226,7 @@ async def test_what_nothing_takes_at_the_end_is_counted_as_lost(nowhere: Databas
 async def history(tmp_path: Path) -> AsyncIterator[HistoryStore]:
     """One whose database answers; it writes nothing by itself."""
     store = HistoryStore(HistoryOptions(tmp_path), Market())
-    await until(lambda: has_state(store, "sqlite"), within=30)
+    await until(lambda: has_state(store, "sqlite"))
     yield store
     await store.close()
 
