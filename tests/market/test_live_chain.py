@@ -331,20 +331,25 @@ def no_name():
     yield "http://no-such-host.invalid"
 
 
+def _now() -> float:
+    """Seconds. It stands still while the machine does something else."""
+    return asyncio.get_running_loop().time()
+
+
 @pytest.mark.parametrize("place", [black_hole, refused, no_name])
 @pytest.mark.parametrize("transport", [BrowserTransport, HttpxTransport])
 async def test_without_a_network_the_first_answer_is_quick_and_later_ones_immediate(place, transport):
     with place() as address:
         guard = Guard("yahoo", transport(), [(1000, 1.0)])
         chain = SourceChain([RemoteSource(Yahoo(address), guard, CALENDARS, ttl=300.0), AtHand()])
-        started = time.perf_counter()
+        started = _now()
         bars = await chain.bars("AAPL", "1d")
-        assert time.perf_counter() - started < 2.5
+        assert _now() - started < 2.5
         assert (bars.provider, bars.skipped) == ("at hand", ("yahoo",))
         await asyncio.gather(*chain._reads.values(), return_exceptions=True)  # a second attempt may be on its way
-        started = time.perf_counter()
+        started = _now()
         bars = await chain.bars("AAPL", "1d")
-        assert time.perf_counter() - started < 0.5
+        assert _now() - started < 0.5
         assert (bars.provider, bars.skipped) == ("at hand", ("yahoo",))
         assert (await chain.health())[0].state == "open"
         await chain.close()
@@ -358,9 +363,9 @@ async def test_four_sources_that_hang_do_not_add_up():
             vendor.name = name
             sources.append(RemoteSource(vendor, Guard(name, HttpxTransport(), [(1000, 1.0)]), CALENDARS, ttl=300.0))
         chain = SourceChain([*sources, AtHand()])
-        started = time.perf_counter()
+        started = _now()
         bars = await chain.bars("AAPL", "1d")
-        assert time.perf_counter() - started < 2.5
+        assert _now() - started < 2.5
         assert (bars.provider, bars.skipped) == ("at hand", ("a", "b", "c", "d"))
         await chain.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -584,11 +583,11 @@ async def test_a_vendor_that_hangs_does_not_hold_up_the_loop(server: VendorServe
     server.answer = Answer(b"", wait=2.0)
     source = source_for(Yahoo(server.url), total=0.5)
     read = asyncio.create_task(source.bars("AAPL", "1d"))
-    longest, before = 0.0, time.perf_counter()
+    turns = 0
     while not read.done():
         await asyncio.sleep(0.01)
-        longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+        turns += 1
     with pytest.raises(SourceUnavailable, match="in time"):
         await read
-    assert longest < 0.3
+    assert turns > 10, "in half a second"
     await source.close()

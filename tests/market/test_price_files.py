@@ -284,16 +284,19 @@ async def test_the_version_follows_time_and_size_of_the_file(tmp_path):
     assert len({first, longer, await files.version("AAPL", "1d")}) == 3
 
 
-async def test_a_change_is_seen_at_the_next_look(tmp_path):
-    files = FilesSource(tmp_path, look_every=0.05)
+async def test_a_change_is_seen_at_the_next_look(tmp_path, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("market.files.monotonic", lambda: now)
+    files = FilesSource(tmp_path, look_every=1.0)
     write_csv(tmp_path, "AAPL.csv")
     first = await files.version("AAPL", "1d")
     write_csv(tmp_path, "AAPL.csv", [*ROWS, "2020-01-06,10,11,9,10,5,1"])
+    now += 0.9
     assert await files.version("AAPL", "1d") == first
-    await asyncio.sleep(0.06)
+    now += 0.2
     assert await files.version("AAPL", "1d") != first
     (tmp_path / "AAPL.csv").unlink()
-    await asyncio.sleep(0.06)
+    now += 1.1
     for _ in range(2):
         with pytest.raises(UnknownSymbol):
             await files.version("AAPL", "1d")
