@@ -104,7 +104,7 @@ def test_a_zero_return_has_not_risen():
 
 
 def test_knowing_the_sign_beats_the_base_rate():
-    rose = RNG.random((N, 1)) < 0.5
+    rose = np.random.default_rng(13).random((N, 1)) < 0.5
     knowing = np.where(rose, 0.8, 0.2)
     scored = score_forecasts(ORIGINS, np.where(rose, 0.5, -0.5), SURFACES[:, :1], LEVELS, knowing, {})
     score = direction_score(scored, 0, 1, base_rate=0.5)

@@ -19,17 +19,22 @@ from backtest.score import (
     skill,
 )
 
-RNG = np.random.default_rng(11)
 DAYS = np.datetime64("2020-01-01") + np.arange(400)
+
+
+@pytest.fixture
+def rng():
+    """A test's own, so that it draws the same whatever ran before it."""
+    return np.random.default_rng(11)
 
 
 def naive_pinball(outcome, quantile, level):
     return level * (outcome - quantile) if outcome >= quantile else (1 - level) * (quantile - outcome)
 
 
-def test_pinball_equals_its_twin():
-    outcomes = RNG.standard_normal((6, 3))
-    quantiles = np.sort(RNG.standard_normal((6, 3, len(SCORED_LEVELS))), axis=-1)
+def test_pinball_equals_its_twin(rng):
+    outcomes = rng.standard_normal((6, 3))
+    quantiles = np.sort(rng.standard_normal((6, 3, len(SCORED_LEVELS))), axis=-1)
     loss = pinball_loss(outcomes, quantiles, SCORED_LEVELS)
     for row, column in np.ndindex(outcomes.shape):
         twin = [
@@ -46,8 +51,8 @@ def test_pinball_is_in_the_unit_of_the_outcome_and_silent_where_nothing_is_known
     assert np.isnan(loss).tolist() == [False, True]
 
 
-def test_no_quantile_loses_less_than_the_true_one():
-    outcomes = RNG.standard_normal(20_000)
+def test_no_quantile_loses_less_than_the_true_one(rng):
+    outcomes = rng.standard_normal(20_000)
     for level in SCORED_LEVELS:
         losses = [
             pinball_loss(outcomes, np.full((20_000, 1), norm.ppf(level) + shift), (level,)).mean()
@@ -64,8 +69,8 @@ def test_skill_is_the_share_of_the_loss_that_is_saved():
 
 
 @pytest.mark.parametrize("lags", [0, 1, 4, 20])
-def test_newey_west_equals_its_twin(lags):
-    x = RNG.standard_normal(60).cumsum()
+def test_newey_west_equals_its_twin(lags, rng):
+    x = rng.standard_normal(60).cumsum()
     x -= x.mean()
     n, twin = len(x), 0.0
     for t in range(n):
@@ -75,14 +80,14 @@ def test_newey_west_equals_its_twin(lags):
     assert _newey_west(x, lags) == pytest.approx(twin, rel=1e-10)
 
 
-def test_more_lags_than_days_are_cut():
-    x = RNG.standard_normal(5)
+def test_more_lags_than_days_are_cut(rng):
+    x = rng.standard_normal(5)
     assert np.isfinite(_newey_west(x - x.mean(), 90))
 
 
 @pytest.mark.parametrize("horizon", [1, 4, 5, 30])
-def test_the_statistic_equals_its_twin(horizon):
-    difference = RNG.standard_normal(400) + 0.1
+def test_the_statistic_equals_its_twin(horizon, rng):
+    difference = rng.standard_normal(400) + 0.1
     lags = max(horizon, 4)
     variance = _newey_west(difference - difference.mean(), lags)
     statistic, p_value = diebold_mariano(difference, DAYS, horizon)
@@ -104,24 +109,24 @@ def naive_cosine_p_value(difference, horizon):
     return 2 * (1 - student_t.cdf(abs(statistic), terms))
 
 
-def test_a_smaller_loss_than_the_reference_is_positive():
-    ours, reference = RNG.uniform(0, 1, 400), RNG.uniform(0.5, 1.5, 400)
+def test_a_smaller_loss_than_the_reference_is_positive(rng):
+    ours, reference = rng.uniform(0, 1, 400), rng.uniform(0.5, 1.5, 400)
     statistic, p_value = diebold_mariano(reference - ours, DAYS, 1)
     assert statistic > 5
     assert p_value < 1e-6
     assert diebold_mariano(ours - reference, DAYS, 1) == pytest.approx((-statistic, p_value))
 
 
-def test_symbols_of_one_day_count_as_one_day():
-    difference = RNG.standard_normal(400) + 0.1
+def test_symbols_of_one_day_count_as_one_day(rng):
+    difference = rng.standard_normal(400) + 0.1
     once = diebold_mariano(difference, DAYS, 5)
-    shuffled = RNG.permutation(1600)
+    shuffled = rng.permutation(1600)
     four_times = diebold_mariano(np.tile(difference, 4)[shuffled], np.tile(DAYS, 4)[shuffled], 5)
     assert four_times == pytest.approx(once, rel=1e-9)
 
 
-def test_what_is_not_known_is_left_out():
-    difference = RNG.standard_normal(400)
+def test_what_is_not_known_is_left_out(rng):
+    difference = rng.standard_normal(400)
     holes = difference.copy()
     holes[350:] = np.nan
     assert diebold_mariano(holes, DAYS, 5) == diebold_mariano(difference[:350], DAYS[:350], 5)
@@ -132,8 +137,8 @@ def test_nothing_to_compare_is_no_evidence(difference):
     assert diebold_mariano(difference, DAYS[: len(difference)], 1) == (0.0, 1.0)
 
 
-def test_calibration_error_equals_its_twin():
-    probability, happened = RNG.random(95), (RNG.random(95) < 0.6).astype(float)
+def test_calibration_error_equals_its_twin(rng):
+    probability, happened = rng.random(95), (rng.random(95) < 0.6).astype(float)
     order, twin = np.argsort(probability), 0.0
     for part in np.array_split(order, 10):
         twin += len(part) / 95 * abs(np.mean(probability[part]) - np.mean(happened[part]))
@@ -148,6 +153,6 @@ def test_a_constant_is_off_by_its_distance_from_the_frequency(stated, frequency)
     assert error == pytest.approx(abs(stated - frequency), abs=1e-9)
 
 
-def test_frequencies_that_are_stated_leave_no_error():
-    probability = RNG.uniform(0.5, 1.0, 200_000)
-    assert expected_calibration_error(probability, (RNG.random(200_000) < probability).astype(float)) < 0.005
+def test_frequencies_that_are_stated_leave_no_error(rng):
+    probability = rng.uniform(0.5, 1.0, 200_000)
+    assert expected_calibration_error(probability, (rng.random(200_000) < probability).astype(float)) < 0.005
