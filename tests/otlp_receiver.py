@@ -43,7 +43,7 @@ class Receiver:
             service = attributes_of(resource.resource)["service.name"]
             self.spans += [_received(service, span) for scope in resource.scope_spans for span in scope.spans]
 
-    def wait_for(self, enough: Callable[[list[Received]], bool], patience: float = 15) -> list[Received]:
+    def wait_for(self, enough: Callable[[list[Received]], bool], patience: float = 60) -> list[Received]:
         end = time.monotonic() + patience
         while not enough(self.spans) and time.monotonic() < end:
             time.sleep(0.05)

@@ -95,7 +95,7 @@ def test_processes_that_start_together_prepare_it_once(url: str, tmp_path: Path)
     started = [
         subprocess.Popen([sys.executable, "-c", program, url], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(3)
     ]
-    assert [(process.communicate(timeout=60)[1], process.returncode) for process in started] == [(b"", 0)] * 3
+    assert [(process.communicate(timeout=300)[1], process.returncode) for process in started] == [(b"", 0)] * 3
 
 
 async def test_a_database_that_is_away_is_said_to_be(tmp_path: Path):
