@@ -54,7 +54,6 @@ class Summing:
 
     shared: Shared[Floats]
     folder: Path
-    seconds: float = 0.0
 
     def __call__(self) -> Callable[[slice], float]:
         numbers = self.shared.get()
@@ -66,7 +65,15 @@ class Summing:
         return float(np.sqrt(numbers[part]).sum())
 
     def wait(self) -> None:
-        time.sleep(self.seconds)
+        """Nothing to wait for."""
+
+
+@dataclass(frozen=True)
+class Held(Summing):
+    """None ends before there is a file `released` beside the folder."""
+
+    def wait(self) -> None:
+        _until((self.folder.parent / "released").exists)
 
 
 @dataclass(frozen=True)
@@ -76,13 +83,19 @@ class OnDoomedNode(Summing):
     raylet: int = 0
 
     def wait(self) -> None:
-        fallen, deadline = self.folder / "fallen", time.monotonic() + 60
+        fallen = self.folder / "fallen"
         if self.raylet in [parent.pid for parent in psutil.Process().parents()]:
             fallen.touch()
             for process in (self.raylet, os.getpid()):
                 os.kill(process, signal.SIGKILL)
-        while not fallen.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _until(fallen.exists)
+
+
+def _until(check: Callable[[], bool], patience: float = 120) -> None:
+    """Or no longer than that."""
+    deadline = time.monotonic() + patience
+    while not check() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 class NotMade:

@@ -143,11 +143,11 @@ ORPHAN = """
 from pathlib import Path
 from engine.local import LocalEngine
 from engine.serial import SerialEngine
-from tests.engine.tasks import Summing
+from tests.engine.tasks import Held
 import numpy as np, sys
 if __name__ == "__main__":
     with SerialEngine().sharing(np.ones(4)) as shared:
-        LocalEngine(2).run(Summing(shared, Path(sys.argv[1]), 2.0), [(str(i), slice(i, i + 1)) for i in range(4)])
+        LocalEngine(2).run(Held(shared, Path(sys.argv[1])), [(str(i), slice(i, i + 1)) for i in range(4)])
 """
 
 
@@ -165,11 +165,12 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path, how: signa
     begun = tmp_path / "begun"
     begun.mkdir()
     owner = subprocess.Popen([sys.executable, script, begun], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(started := list(begun.iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     owner.send_signal(how)
-    owner.wait(timeout=10)
+    owner.wait(timeout=120)
+    (tmp_path / "released").touch()
     workers = [int(file.name.split("-")[1]) for file in started]
     while any(map(is_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -31,7 +31,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             env=os.environ | ON_LOOPBACK | {"RAY_TMPDIR": own, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
