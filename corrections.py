@@ -12,19 +12,31 @@ import numpy as np
 
 from backtest.splits import log_returns_ahead
 from contracts import Bars, FeatureMatrix, Floats, Grid, Ints, MemberRunner, ModelSet, Times
-from ensemble.distribution import recent_corrections
-from ensemble.online import Correction, anchor
+from ensemble.distribution import past_of
+from ensemble.online import Correction, Past, anchor, corrections
 from errors import DeepFinanceError
 from features.build import history_inputs
+from inputs import InputMemory
+from passes import Passes
 from remembering import Remembered
 
-AT_ONCE = 8
-"""Replays that go on at the same time: each asks every model for one to two years of forecasts, and requests of one row
-must not wait behind thousands of those, nor a replay so long that it times out."""
-AT_ONCE_FOR_ONE = 4
+SERIES_A_PASS = 16
+"""Series that are replayed together, in one thread, while those that come meanwhile wait for the next pass. Together
+each costs half of what it costs alone, and threads would take turns at Python's lock."""
+OF_ONE_CALL = 8
 """Of these for one call of the pipeline: a batch of new symbols leaves room for whoever comes later."""
 
-Work = Callable[[], Awaitable[Correction | None]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A series of which nobody knows yet how it is to be corrected. ``inputs`` are told its inputs at the last bar,
+    which its replay comes across."""
+
+    bars: Bars
+    kind: str
+    runners: Mapping[str, MemberRunner]
+    model_set: ModelSet
+    inputs: InputMemory
 
 
 class Memory(Protocol):
@@ -32,43 +44,42 @@ class Memory(Protocol):
 
     def known(self, key: Hashable) -> Correction | None: ...
 
-    async def recall(self, key: Hashable, work: Work) -> Correction | None: ...
+    async def recall(self, key: Hashable, asked: Asked) -> Correction | None: ...
 
 
 class CorrectionMemory:
-    """The last corrections, few of them worked out at the same time. Belongs to one event loop."""
+    """The last corrections; those not known are worked out in passes, one at a time. Belongs to one event loop."""
 
-    def __init__(self, kept: int = 4096, at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self,
+        kept: int = 4096,
+        replay: Callable[[Sequence[Asked]], Awaitable[Sequence[Correction | None]]] | None = None,
+    ) -> None:
         self._known: Remembered[Correction | None] = Remembered(kept, keeps=lambda found: found is not None)
-        self._turns = asyncio.Semaphore(at_once)
+        self._passes = Passes(replay or replayed, SERIES_A_PASS)
 
     def known(self, key: Hashable) -> Correction | None:
         """What is known under ``key`` now."""
         return self._known.known(key)
 
-    async def recall(self, key: Hashable, work: Work) -> Correction | None:
-        """What is known under ``key``, else what ``work`` finds, which is remembered unless it is None."""
-
-        async def in_turn() -> Correction | None:
-            async with self._turns:
-                return await work()
-
-        return await self._known.get(key, in_turn)
+    async def recall(self, key: Hashable, asked: Asked) -> Correction | None:
+        """What is known under ``key``, else what a replay finds, which is remembered unless it is None."""
+        return await self._known.get(key, partial(self._passes.through, asked))
 
 
 class InTurns:
     """A memory as one call of the pipeline sees it: however many series are asked for, few are worked out at a time."""
 
-    def __init__(self, memory: Memory, at_once: int = AT_ONCE_FOR_ONE) -> None:
+    def __init__(self, memory: Memory, at_once: int = OF_ONE_CALL) -> None:
         self._memory = memory
         self._turns = asyncio.Semaphore(at_once)
 
     def known(self, key: Hashable) -> Correction | None:
         return self._memory.known(key)
 
-    async def recall(self, key: Hashable, work: Work) -> Correction | None:
+    async def recall(self, key: Hashable, asked: Asked) -> Correction | None:
         async with self._turns:
-            return await self._memory.recall(key, work)
+            return await self._memory.recall(key, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +103,62 @@ def recent_past(bars: Bars, grid: Grid, first: int = -1) -> RecentPast:
 
 
 async def corrections_of(
-    series: Sequence[Bars], kind: str, runners: Mapping[str, MemberRunner], model_set: ModelSet, memory: Memory
+    series: Sequence[Bars],
+    kind: str,
+    runners: Mapping[str, MemberRunner],
+    model_set: ModelSet,
+    memory: Memory,
+    inputs: InputMemory | None = None,
 ) -> list[Correction | None]:
     """The correction in force at the last bar of each series, one row; None where a witness (ModelSet.witnesses) could
-    not say what it would have forecast, which the answer mentions. Waits only for what is not known yet."""
+    not say what it would have forecast, which the answer mentions. Waits only for what is not known yet; of that,
+    ``inputs`` know afterwards what models are asked with."""
     keys = [(bars.fingerprint, model_set.version, kind) for bars in series]
     found = [memory.known(key) for key in keys]
     new = [at for at, each in enumerate(found) if each is None]
-    works = [partial(_replayed, series[at], kind, runners, model_set) for at in new]
-    replayed = await asyncio.gather(*(memory.recall(keys[at], work) for at, work in zip(new, works, strict=True)))
-    for at, each in zip(new, replayed, strict=True):
+    learning = InputMemory() if inputs is None else inputs
+    asked = [Asked(series[at], kind, runners, model_set, learning) for at in new]
+    recalled = await asyncio.gather(*(memory.recall(keys[at], each) for at, each in zip(new, asked, strict=True)))
+    for at, each in zip(new, recalled, strict=True):
         found[at] = each
     return found
 
 
-async def _replayed(
-    bars: Bars, kind: str, runners: Mapping[str, MemberRunner], model_set: ModelSet
-) -> Correction | None:
-    names = model_set.witnesses(kind)
-    past = await asyncio.to_thread(recent_past, bars, model_set.grid)
-    keys = [f"{bars.fingerprint}@{row}" for row in range(len(past.origins))]
+async def replayed(asked: Sequence[Asked]) -> list[Correction | None]:
+    """The correction in force at the last bar of each series, whose recent pasts are replayed together."""
+    pasts = await asyncio.to_thread(lambda: [recent_past(each.bars, each.model_set.grid) for each in asked])
+    for each, past in zip(asked, pasts, strict=True):
+        each.inputs.learn(each.bars, past.matrix, past.rows)
+    answers = await asyncio.gather(*map(_witnesses, asked, pasts))
+    return await asyncio.to_thread(_corrected, asked, pasts, answers)
+
+
+async def _witnesses(asked: Asked, past: RecentPast) -> dict[str, Floats] | None:
+    """What each would have forecast, (n_rows, n_horizons, n_levels) z quantiles; None where one could not say."""
+    names, runners = asked.model_set.witnesses(asked.kind), asked.runners
+    keys = [f"{asked.bars.fingerprint}@{row}" for row in range(len(past.origins))]
     try:
         answers = await asyncio.gather(
             *(runners[name].predict(keys, past.matrix.rows_for(runners[name].spec.takes)) for name in names)
         )
     except DeepFinanceError:
         return None
-    members, last = dict(zip(names, answers, strict=True)), np.array([len(past.origins) - 1])
-    return await asyncio.to_thread(recent_corrections, model_set, kind, members, past.outcomes, past.origins, last)
+    return dict(zip(names, answers, strict=True))
+
+
+def _corrected(
+    asked: Sequence[Asked], pasts: Sequence[RecentPast], answers: Sequence[Mapping[str, Floats] | None]
+) -> list[Correction | None]:
+    """One row each; series of one kind go through the recursion side by side."""
+    found: list[Correction | None] = [None] * len(asked)
+    alike: dict[tuple[ModelSet, str], dict[int, Past]] = {}
+    for at, (each, past, members) in enumerate(zip(asked, pasts, answers, strict=True)):
+        if members is not None:
+            last = np.array([len(past.origins) - 1])
+            learned_from = past_of(each.model_set, each.kind, members, past.outcomes, past.origins, last)
+            alike.setdefault((each.model_set, each.kind), {})[at] = learned_from
+    for (model_set, kind), own in alike.items():
+        rows = corrections(list(own.values()), model_set.grid, model_set.calibration[kind].rates)
+        for at, row in zip(own, rows, strict=True):
+            found[at] = row
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from contracts import Bars, FeatureMatrix
+from contracts import Bars, FeatureMatrix, Ints
 from errors import UnusableSeries
 from features.build import check_usable, latest_inputs
 
@@ -30,6 +30,13 @@ class InputMemory:
         if verdict is not None:
             raise UnusableSeries(verdict.message, verdict.details)
 
+    def learn(self, bars: Bars, matrix: FeatureMatrix, rows: Ints) -> None:
+        """Keep the row of ``matrix`` that is of the last bar, where there is one; its rows are of the bars ``rows``.
+
+        It is to the last bit the row that ``of`` would work out."""
+        if len(rows) and rows[-1] == len(bars) - 1:
+            self._keep(bars.fingerprint, matrix.row(len(rows) - 1))
+
     def of(self, series: Sequence[Bars]) -> FeatureMatrix:
         """One row for each; all have ranges or none has."""
         new = {bars.fingerprint: bars for bars in series if bars.fingerprint not in self._rows}
@@ -38,10 +45,13 @@ class InputMemory:
             made = latest_inputs(list(new.values()))
             found |= {name: made.row(at) for at, name in enumerate(new)}
         for name, row in found.items():
-            self._rows[name] = row
-            self._rows.move_to_end(name)
-        _forget(self._rows, self._kept)
+            self._keep(name, row)
         return FeatureMatrix.joined([found[bars.fingerprint] for bars in series])
+
+    def _keep(self, name: str, row: FeatureMatrix) -> None:
+        self._rows[name] = row
+        self._rows.move_to_end(name)
+        _forget(self._rows, self._kept)
 
 
 def _verdict(bars: Bars) -> UnusableSeries | None:

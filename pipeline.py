@@ -160,14 +160,14 @@ async def _subjects(
     bars = [found.bars for found in series.values()]
     try:
         chosen = _chosen_members(request, kind, model_set)
-        matrix = ports.inputs.of(bars)
+        found = await corrections_of(bars, kind, ports.runners, model_set, ports.corrections, ports.inputs)
+        matrix = ports.inputs.of(bars)  # of series that are new, the replay has worked them out
         heard = told and _teller(told, kind, request, bars[0], matrix, model_set)
         members = await _ask_runners(chosen, bars, matrix, ports.runners, heard)
         if request.models is None and _none_answered(members):
             stand_ins = [name for name in model_set.stand_ins if name not in members]
             members |= await _ask_runners(stand_ins, bars, matrix, ports.runners, heard)
         _require_an_answer(members)
-        found = await corrections_of(bars, kind, ports.runners, model_set, ports.corrections)
         correction = stacked([each or no_correction(model_set.grid) for each in found])
         spread = distribution(model_set, kind, members, matrix, request.weights, correction, request.horizon)
         alone = each_alone(model_set, kind, members, matrix, request.horizon)

@@ -13,13 +13,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import corrections as served
 from contracts import Forecast, ForecastRequest, kind_of
-from corrections import AT_ONCE, AT_ONCE_FOR_ONE, CorrectionMemory, corrections_of, recent_past
+from corrections import OF_ONE_CALL, SERIES_A_PASS, CorrectionMemory, InTurns, corrections_of, recent_past
 from ensemble.distribution import distribution, recent_corrections
 from ensemble.online import Correction, no_correction
 from ensemble.surface import at_level
 from errors import RunnerUnavailable, Timeout
-from features.build import history_inputs
+from features.build import history_inputs, latest_inputs
 from figures import SHOWN_LEVELS
+from inputs import InputMemory
 from pipeline import Ports, forecast, forecast_many
 from tests.ensemble.model_sets import GRID, NAMES, STOCKS, set_with_ranges
 from tests.features.guards import assert_same_rows
@@ -286,53 +287,99 @@ def found(number):
     return replace(no_correction(GRID), log_scale=np.full((1, len(GRID.horizons)), float(number)))
 
 
-async def recalled(memory, key, number=None, log=None):
-    async def work():
-        if log is not None:
-            log.append(key)
-        await asyncio.sleep(0)
-        return None if number is None else found(number)
+class Replays:
+    """Finds of (key, number) the number, None where it is None; notes the keys of each pass, and can be held up."""
 
-    return await memory.recall(key, work)
+    def __init__(self, is_held_up=False):
+        self.passes: list[list[str]] = []
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        if not is_held_up:
+            self.go_on.set()
+
+    async def __call__(self, asked):
+        self.passes.append([key for key, _ in asked])
+        self.begun.set()
+        await self.go_on.wait()
+        await asyncio.sleep(0)
+        return [None if number is None else found(number) for _, number in asked]
+
+
+async def recalled(memory, key, number=None):
+    return await memory.recall(key, (key, number))
 
 
 async def test_the_memory_gives_the_same_object_again():
-    memory = CorrectionMemory()
+    memory = CorrectionMemory(replay=Replays())
     first = await recalled(memory, "a", 1)
     assert first is await recalled(memory, "a", 2)
     assert (await recalled(memory, "b", 2)).log_scale[0, 0] == 2.0
 
 
 async def test_the_memory_forgets_what_was_not_used_for_longest():
-    memory, log = CorrectionMemory(kept=3), []
+    replays = Replays()
+    memory = CorrectionMemory(3, replays)
     for number, key in enumerate("abc"):
-        await recalled(memory, key, number, log)
-    await recalled(memory, "a", 9, log)  # used, so that b is the oldest now
-    await recalled(memory, "d", 3, log)
-    log.clear()
+        await recalled(memory, key, number)
+    await recalled(memory, "a", 9)  # used, so that b is the oldest now
+    await recalled(memory, "d", 3)
+    replays.passes.clear()
     for key in "acd":
-        assert await recalled(memory, key, 5, log) is not None
-    assert log == []
-    assert (await recalled(memory, "b", 7, log)).log_scale[0, 0] == 7.0
+        assert await recalled(memory, key, 5) is not None
+    assert replays.passes == []
+    assert (await recalled(memory, "b", 7)).log_scale[0, 0] == 7.0
 
 
 async def test_the_memory_does_not_keep_a_failure():
-    memory, log = CorrectionMemory(), []
-    assert await recalled(memory, "a", None, log) is None
-    assert await recalled(memory, "a", 1, log) is not None
-    assert log == ["a", "a"]
+    replays = Replays()
+    memory = CorrectionMemory(replay=replays)
+    assert await recalled(memory, "a", None) is None
+    assert await recalled(memory, "a", 1) is not None
+    assert replays.passes == [["a"], ["a"]]
 
 
 async def test_an_error_reaches_all_who_wait_and_is_not_kept():
-    memory = CorrectionMemory()
+    broken = [True]
 
-    async def broken():
+    async def replay(asked):
         await asyncio.sleep(0)
-        raise ZeroDivisionError
+        return [1 / 0 if broken else found(number) for _, number in asked]
 
-    outcomes = await asyncio.gather(*(memory.recall("a", broken) for _ in range(3)), return_exceptions=True)
+    memory = CorrectionMemory(replay=replay)
+    outcomes = await asyncio.gather(*(recalled(memory, "a", 1) for _ in range(3)), return_exceptions=True)
     assert [type(each) for each in outcomes] == [ZeroDivisionError] * 3
+    broken.clear()
     assert (await recalled(memory, "a", 1)).log_scale[0, 0] == 1.0
+
+
+async def test_who_comes_while_a_pass_is_under_way_goes_with_all_others_in_the_next():
+    replays = Replays(is_held_up=True)
+    memory = CorrectionMemory(replay=replays)
+    first = asyncio.create_task(recalled(memory, "first", 0))
+    await replays.begun.wait()
+    others = [asyncio.create_task(recalled(memory, f"S{i}", i)) for i in range(SERIES_A_PASS + 3)]
+    again = asyncio.create_task(recalled(memory, "S1", 1))
+    await asyncio.sleep(0.01)
+    assert replays.passes == [["first"]]
+    replays.go_on.set()
+    assert [each.log_scale[0, 0] for each in await asyncio.gather(*others)] == list(range(SERIES_A_PASS + 3))
+    assert (await first).log_scale[0, 0] == 0.0
+    assert (await again).log_scale[0, 0] == 1.0
+    assert [len(each) for each in replays.passes] == [1, SERIES_A_PASS, 3]
+
+
+async def test_of_one_call_only_a_part_of_a_pass_is_so_that_whoever_comes_later_is_in_the_next():
+    replays = Replays(is_held_up=True)
+    memory = CorrectionMemory(replay=replays)
+    batches = [InTurns(memory) for _ in range(2)]
+    works = [asyncio.create_task(recalled(batch, f"{i}-{j}", j)) for i, batch in enumerate(batches) for j in range(40)]
+    await replays.begun.wait()
+    late = asyncio.create_task(recalled(InTurns(memory), "late", 1))
+    replays.go_on.set()
+    assert (await late).log_scale[0, 0] == 1.0
+    assert len(replays.passes[0]) == 2 * OF_ONE_CALL <= SERIES_A_PASS
+    assert replays.passes[1][0] == "late"
+    await asyncio.gather(*works)
+    assert sum(map(len, replays.passes)) == 81
 
 
 async def test_two_requests_for_the_same_new_symbol_share_one_replay():
@@ -345,21 +392,18 @@ async def test_two_requests_for_the_same_new_symbol_share_one_replay():
 
 
 async def test_a_caller_who_gives_up_does_not_take_the_answer_from_the_other():
-    memory, begun, go_on = CorrectionMemory(), [], asyncio.Event()
-
-    async def work():
-        begun.append(1)
-        await go_on.wait()
-        return found(4)
-
-    first, second = (asyncio.create_task(memory.recall("a", work)) for _ in range(2))
-    await asyncio.sleep(0.01)
+    replays = Replays(is_held_up=True)
+    memory = CorrectionMemory(replay=replays)
+    first, second, other = (asyncio.create_task(recalled(memory, key, 4)) for key in "aab")
+    await replays.begun.wait()
     first.cancel()
+    other.cancel()
     await asyncio.sleep(0)
-    go_on.set()
+    replays.go_on.set()
     assert (await second).log_scale[0, 0] == 4.0
     assert first.cancelled()
-    assert begun == [1]
+    assert (await recalled(memory, "b", 5)).log_scale[0, 0] == 4.0  # what was begun is finished and kept
+    assert replays.passes == [["a", "b"]]
 
 
 @pytest.fixture
@@ -380,38 +424,68 @@ async def ask_for(series, through):
     return got
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
-async def test_no_more_than_so_many_replays_go_on_at_once(at_once, newcomers):
-    through = replace(ports(newcomers, BusyRunner), corrections=CorrectionMemory(at_once=at_once))
-    calls = [ask_for([symbol], through) for symbol in newcomers]
-    await asyncio.gather(*calls)
-    assert through.runners["lstm"].most_under_way <= at_once
-    assert len(through.runners["lstm"].batches) == 24
+async def test_new_symbols_of_all_callers_are_replayed_in_passes_and_answered_as_alone(newcomers):
+    """No more of them ask the models at once than a pass holds."""
+    through = ports(newcomers, BusyRunner)
+    got = await asyncio.gather(*(ask_for([symbol], through) for symbol in newcomers))
+    assert 1 < through.runners["lstm"].most_under_way <= SERIES_A_PASS
+    for symbol, (answer,) in zip(newcomers, got, strict=True):
+        (alone,) = await ask_for([symbol], ports(newcomers))
+        assert answer == alone
 
 
-async def test_a_batch_of_new_symbols_leaves_room_for_whoever_comes_later(newcomers):
-    """While the replays of a batch are under way, and the rest of it waits, another symbol is answered."""
-    through, begun, few, go_on = ports(newcomers | SERIES), [], asyncio.Event(), asyncio.Event()
-    slow, honest = {bars.fingerprint for bars in newcomers.values()}, through.runners["lstm"].predict
+async def test_while_a_batch_of_new_symbols_is_replayed_known_ones_are_answered_and_others_are_next(newcomers):
+    through, begun, go_on = ports(newcomers | SERIES), asyncio.Event(), asyncio.Event()
+    slow, honest, replays = {bars.fingerprint for bars in newcomers.values()}, through.runners["lstm"].predict, []
+    await ask_for(["BTC-USD"], through)
 
     async def held_up(keys, rows):
         name, _, place = keys[0].partition("@")
-        if place and name in slow:
-            begun.append(name)
-            if len(begun) == AT_ONCE_FOR_ONE:
-                few.set()
+        if place:
+            replays.append(name)
+            begun.set()
             await go_on.wait()
         return await honest(keys, rows)
 
     through.runners["lstm"].predict = held_up
     batch = asyncio.create_task(ask_for(newcomers, through))
-    await few.wait()
-    (other,) = await asyncio.wait_for(ask_for(["AAPL"], through), 20)
-    assert other == await ask(SERIES["AAPL"], horizon=5)
-    assert len(begun) == AT_ONCE_FOR_ONE < AT_ONCE
+    await begun.wait()
+    later = asyncio.create_task(ask_for(["AAPL"], through))
+    (known,) = await asyncio.wait_for(ask_for(["BTC-USD"], through), 20)
+    assert known == await ask(SERIES["BTC-USD"], horizon=5)
+    assert len(replays) == OF_ONE_CALL
     go_on.set()
+    (other,) = await later
+    assert other == await ask(SERIES["AAPL"], horizon=5)
     await batch
-    assert len(begun) == len(set(begun)) == len(newcomers)
+    assert replays.index(SERIES["AAPL"].fingerprint) < SERIES_A_PASS
+    assert set(replays) == slow | {SERIES["AAPL"].fingerprint}
+    assert len(replays) == len(newcomers) + 1
+
+
+async def test_a_series_that_breaks_the_replay_costs_the_others_of_its_pass_nothing(newcomers, monkeypatch):
+    honest, (bad, *good) = served.recent_past, newcomers
+
+    def broken(bars, grid):
+        return 1 / 0 if bars.symbol == bad else honest(bars, grid)
+
+    monkeypatch.setattr(served, "recent_past", broken)
+    through = ports(newcomers)
+    calls = [ask_for([symbol], through) for symbol in newcomers]
+    got = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(each) for each in got] == [ZeroDivisionError] + [list] * len(good)
+
+
+@pytest.mark.parametrize("symbol", SERIES)
+async def test_a_replay_comes_across_the_inputs_of_the_last_bar(symbol, monkeypatch):
+    """So that they are not worked out a second time."""
+    bars, inputs = SERIES[symbol], InputMemory()
+    kind = kind_of(MemoryMarket(series=SERIES).instrument(symbol).asset_class, bars.has_ranges)
+    runners = {spec.name: ReckoningRunner(spec) for spec in SET.members}
+    await corrections_of([bars], kind, runners, SET, CorrectionMemory(), inputs)
+    expected = latest_inputs([bars])
+    monkeypatch.setattr("inputs.latest_inputs", None)
+    assert_same_rows(inputs.of([bars]), expected)
 
 
 async def test_what_is_remembered_is_one_row():
@@ -426,7 +500,7 @@ async def test_what_is_remembered_is_one_row():
 
 async def test_the_event_loop_turns_while_a_replay_is_worked_out(monkeypatch):
     """The recursion is tens of milliseconds of pure Python."""
-    honest, turns, seen = served.recent_corrections, [0], []
+    honest, turns, seen = served.corrections, [0], []
 
     def watched(*arguments):
         before = turns[0]
@@ -442,7 +516,7 @@ async def test_the_event_loop_turns_while_a_replay_is_worked_out(monkeypatch):
             turns[0] += 1
             await asyncio.sleep(0.001)
 
-    monkeypatch.setattr(served, "recent_corrections", watched)
+    monkeypatch.setattr(served, "corrections", watched)
     ticking = asyncio.create_task(clock())
     await ask(SERIES["AAPL"])
     ticking.cancel()

@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "figures": LEAVES | PURE,
     "answer": LEAVES | PURE | {"figures"},
     "remembering": set(),
-    "corrections": LEAVES | PURE | {"remembering"},
+    "passes": set(),
+    "corrections": LEAVES | PURE | {"inputs", "passes", "remembering"},
     "inputs": LEAVES | PURE,
     "explanation": LEAVES | PURE | {"figures"},
     "pipeline": LEAVES | PURE | {"answer", "corrections", "explanation", "figures", "inputs", "lookup"},
@@ -53,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"condition", "garbage", "serving", "warming", "gateway", "pipeline", "gathering", "runners", "forecast_cache"}
     | {"offload"},
     "garbage": set(),
-    "gathering": LEAVES | {"pipeline"},
+    "gathering": LEAVES | {"passes", "pipeline"},
     "condition": LEAVES | {"gateway", "runners", "serving"},
     "warming": LEAVES | {"gateway", "pipeline", "serving"},
     "serving": LEAVES | {"corrections", "gateway", "gathering", "pipeline", "runners"},

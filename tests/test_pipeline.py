@@ -157,8 +157,8 @@ async def test_requests_alike_share_prices_and_model_calls():
     await ask_many(requests, through)
     assert sorted(through.market.calls) == ["AAPL", "MSFT"]
     for runner in through.runners.values():
-        assert runner.batches[0] == 2  # the forecasts; then what would have been forecast at each bar before
-        assert sorted(runner.batches[1:]) == [1, 6]
+        assert sorted(runner.batches[:2]) == [1, 6]  # what would have been forecast at each bar before
+        assert runner.batches[2:] == [2]  # the forecasts
 
 
 async def test_a_batch_answers_exactly_what_one_by_one_answers():
@@ -243,8 +243,8 @@ async def test_a_row_goes_by_the_name_of_the_bars_it_was_made_from():
     series = through.market.series
     for runner in through.runners.values():
         names = [series["AAPL"].fingerprint, series["MSFT"].fingerprint]
-        assert runner.keys[:2] == names
-        assert {key.split("@")[0] for key in runner.keys[2:]} == set(names)
+        assert runner.keys[-2:] == names
+        assert {key.split("@")[0] for key in runner.keys[:-2]} == set(names)
         assert len(set(runner.keys)) == len(runner.keys) == 2 + 1 + 6  # no two rows by the same name
 
 
@@ -481,8 +481,8 @@ async def test_a_batch_of_all_kinds_answers_exactly_what_one_by_one_answers():
 async def test_one_request_among_kinds_that_share_nothing_reaches_each_member_with_rows_it_takes():
     through = four_ports("MSFT")
     await ask_four([ForecastRequest(symbol) for symbol in KINDS], through)
-    assert through.runners["har_range"].batches[0] == 1
-    assert through.runners["har_range"].keys[0] == through.market.series["MSFT"].fingerprint
+    assert through.runners["har_range"].batches[-1] == 1
+    assert through.runners["har_range"].keys[-1] == through.market.series["MSFT"].fingerprint
 
 
 async def test_members_that_use_ranges_are_not_in_evidence_that_was_measured_on_closes():

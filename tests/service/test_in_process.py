@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from pipeline import Ports
 from runners.artefact import read_member
 from runners.coalesce import CoalescingRunner, Limits
 from runners.hosts import HOSTS, call_of
-from runners.local import ROWS_AT_ONCE, in_turns, local_call
+from runners.local import ROWS_AT_ONCE, here, local_call
 from runners.members import load_member
 from runners.model_set import load_model_set
 from tests.runners.tiny import GRID, KINDS, MEMBERS, write_manifest, write_model_set
@@ -181,23 +182,23 @@ async def test_health_shows_them_and_is_not_down_without_processes(world: World)
     assert overall(facts.checks) == "degraded"
 
 
-async def test_many_rows_leave_turns_to_others(with_har: Path):
+async def test_many_rows_are_answered_in_a_thread_and_few_where_they_are_asked(
+    with_har: Path, monkeypatch: pytest.MonkeyPatch
+):
     spec, grid = read_member(with_har, "garch")
     member = load_member(spec, grid, with_har / spec.file)
     rows = np.random.default_rng(0).standard_normal((500, spec.row_width), np.float32)
-    turns = 0
+    expected, threads, honest = member.predict(rows), [], member.predict
 
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
+    def watched(rows: Floats32) -> Floats:
+        threads.append(threading.get_ident())
+        return honest(rows)
 
-    ticking = asyncio.create_task(others())
-    answer = await in_turns(member)(rows)
-    ticking.cancel()
-    assert turns >= 500 // ROWS_AT_ONCE
-    np.testing.assert_array_equal(answer, member.predict(rows))
+    monkeypatch.setattr(member, "predict", watched)
+    answers = [await here(member)(each) for each in (rows, rows[:ROWS_AT_ONCE])]
+    assert [each == threading.get_ident() for each in threads] == [False, True]
+    np.testing.assert_array_equal(answers[0], expected)
+    np.testing.assert_array_equal(answers[1], expected[:ROWS_AT_ONCE])
 
 
 async def test_a_damaged_file_is_refused_at_start(with_har: Path, tmp_path: Path):
