@@ -89,7 +89,7 @@ def ratios(found: Found) -> Iterator[Row]:
 def _first(uncached: Found) -> Iterator[Row]:
     """The first forecast of each series' bar."""
     for name, first in uncached.get("first_forecasts", {}).items():
-        yield Row(f"first forecast of a series' bar, {CALLERS} callers, {NAMES[name]}", _each(first))
+        yield Row(f"first forecast of a series' bar, {CALLERS} callers, {name}", _each(first))
     if (batch := uncached.get("first_batch")) is not None:
         yield Row(f"batch of {batch['series']} new series, a series", _each(batch))
 
