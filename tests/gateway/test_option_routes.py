@@ -172,7 +172,10 @@ async def test_where_quantlib_cannot_answer_all_else_of_the_chain_is_priced(
     assert_error(await client.post(PRICE, json=TWO_BOUNDARIES), 503, "unavailable")
 
 
-async def test_two_exercise_boundaries_are_for_quantlib_in_a_process_of_its_own() -> None:
+async def test_two_exercise_boundaries_are_for_quantlib_in_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("options_desk.PATIENCE", 300.0)  # a busy machine takes its time to start one
     contracts = [OptionContract(**it) for it in (AMERICAN, TWO_BOUNDARIES, CALL, examples.AMERICAN)]
     here = await OptionsDesk(Inline()).prices(contracts)
     offload = Offload()
