@@ -51,7 +51,8 @@ class Clients:
         self._over = False
 
     async def ask_until_refused(self) -> None:
-        """Every client stops at its first refused connection after ``stop_when_refused``, and tries again before."""
+        """Every client stops at its first refused or closed connection after ``stop_when_refused``, and tries again
+        before."""
         connector = aiohttp.TCPConnector(limit=self._count)
         async with aiohttp.ClientSession(
             headers={"X-API-Key": KEY},
@@ -74,13 +75,14 @@ class Clients:
             await asyncio.sleep(self._chance.uniform(0.5, 1.5) * self._pause)
 
     async def _ask(self, client: aiohttp.ClientSession, url: str) -> Sample | None:
-        """None where the connection was refused after the service was told to stop: nothing was accepted."""
+        """None where the connection was refused, or closed without a word, after the service was told to stop: nothing
+        was accepted."""
         kind = self._chance.choices(list(MIX), list(MIX.values()))[0]
         began = time.monotonic()
         try:
             async with self._request(client, f"{url}/api/v1", kind) as answer:
                 content = await answer.read()
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             return None if self._over else self._failed(kind, began, error)
         except (aiohttp.ClientError, TimeoutError) as error:
             return self._failed(kind, began, error)

@@ -46,15 +46,16 @@ def _killing(name: str) -> Callable[[Stack], object]:
 PLAN = _plan()
 
 
-async def happen(stack: Stack, seconds: float) -> list[float]:
-    """Let everything of the plan happen; when each did (of ``time.monotonic``). The last waits for all before it."""
-    started, times = time.monotonic(), list[float]()
-    doing: list[asyncio.Task[object]] = []
+async def happen(stack: Stack, seconds: float, before_last: Callable[[], None] = lambda: None) -> list[float]:
+    """Let everything of the plan happen, one after the other, with the plan's pauses between; when each did (of
+    ``time.monotonic``)."""
+    times: list[float] = []
+    at = 0.0
     for event in PLAN:
-        await asyncio.sleep(max(0.0, started + event.at * seconds - time.monotonic()))
+        await asyncio.sleep((event.at - at) * seconds)
+        at = event.at
         if event is PLAN[-1]:
-            await asyncio.gather(*doing)
+            before_last()
         times.append(time.monotonic())
-        doing.append(asyncio.create_task(asyncio.to_thread(event.do, stack)))
-    await doing[-1]
+        await asyncio.to_thread(event.do, stack)
     return times

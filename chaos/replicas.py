@@ -28,8 +28,8 @@ from tests.storage.live_redis import live_redis
 REPLICAS = {"xgboost": 2, "lstm": 2, "transformer": 2}
 GATEWAYS = 2
 MODEL_SET = ROOT / "models_store" / "current"
-KEPT = {"PREDICTION_CACHE_TTL": "2"}
-"""Short, so that the models are asked all the time."""
+KEPT = {"PREDICTION_CACHE_TTL": "2", "RUNNER_TIMEOUT": "3"}
+"""Short, so that the models are asked all the time; and the usual time for them."""
 
 
 @dataclass(frozen=True)

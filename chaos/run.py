@@ -22,18 +22,15 @@ async def observe(it: Stack, seconds: float, count: int, pause: float) -> Observ
     clients = Clients(it.server, count, pause)
     asking = asyncio.create_task(clients.ask_until_refused())
     await asyncio.sleep(2 * pause)
-    happening = asyncio.create_task(happen(it, seconds))
-    await asyncio.sleep(max(0.0, seconds - 0.2))
-    clients.stop_when_refused()
-    times = await happening
-    await asyncio.wait_for(asking, 60)
+    times = await happen(it, seconds, clients.stop_when_refused)
+    await asyncio.wait_for(asking, 120)
     status = await it.ended()
     return Observed(times, clients.samples, await it.stored(), it.in_journal(), status)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120.0, help="until SIGTERM (120)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="until SIGTERM, at least (120)")
     parser.add_argument("--clients", type=int, default=50, help="that ask at the same time (50)")
     parser.add_argument("--pause", type=float, default=0.4, help="mean seconds between two requests of a client (0.4)")
     parser.add_argument("--log", type=Path, help="where to put what the service wrote")

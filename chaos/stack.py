@@ -21,6 +21,7 @@ RUNNERS = {"XgboostRunner": "xgboost", "LstmRunner": "lstm", "TransformerRunner"
 SETTINGS = {
     "DATA_PROVIDERS": "yahoo",
     "RUNNER_LAYOUT": "per_model",
+    "RUNNER_TIMEOUT": "3",  # the usual one
     "DATA_CACHE_TTL": "4",  # short, so that the source and the cache are needed all the time
     "PREDICTION_CACHE_TTL": "4",
 }
@@ -57,7 +58,7 @@ class Stack:
         """The ids of those that the next start will write into it."""
         return kept.journalled(self.journals.glob("*.jsonl"))
 
-    async def ended(self, within: float = 30.0) -> int | None:
+    async def ended(self, within: float = 60.0) -> int | None:
         """The exit status of the service, None where it has not ended."""
         for _ in range(round(within / 0.1)):
             if self.server.returncode() is not None:
