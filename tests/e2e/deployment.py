@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.e2e.server import ROOT, Server, environment, free_port, running, serving
+from tests.e2e.server import A_WHILE, ROOT, Server, environment, free_port, running, serving
 
 HOSTS = {"xgboost": "127.0.0.2", "lstm": "127.0.0.3", "transformer": "127.0.0.4"}
 UNTIL_EVERYBODY_HAS_HEARD = 0.5
@@ -28,7 +28,8 @@ class Deployment:
         self._running: dict[str, tuple[Server, ExitStack]] = {}
         self.runners = [f"{model}-{number + 1}" for model, count in replicas.items() for number in range(count)]
         self.gateways = [f"gateway-{number + 1}" for number in range(gateways)]
-        self._ports = {name: free_port() for name in (*self.runners, *self.gateways)}
+        self._ports = {name: free_port(HOSTS[name.partition("-")[0]]) for name in self.runners}
+        self._ports |= {name: free_port() for name in self.gateways}
 
     def __getitem__(self, name: str) -> Server:
         return self._running[name][0]
@@ -44,7 +45,7 @@ class Deployment:
         server = self[name]
         for process in reversed(server.family() if server.returncode() is None else []):
             process.kill()
-        server.started.wait(5)
+        server.started.wait(A_WHILE)
 
     def stop(self, name: str) -> int | None:
         """As an orchestrator does: out of rotation, and told to end. The exit status."""

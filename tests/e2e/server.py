@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,22 @@ import httpx
 import psutil
 import pytest
 
+from serve import IDLE
+
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-the-tests"
 ANYWHERE = "embedded"
 """The layout of tests that are about something else: a server in it is started with half the work."""
 ONE_RUNNER = "combined"
 """That of tests which need a process beside the gateway's, and no more than one."""
+PATIENCE = 240.0
+"""Seconds that a server has to start, on however busy a machine."""
+A_WHILE = 60.0
+"""Seconds within which what must happen has happened, on however busy a machine."""
+ALL_THE_TIME = "30"
+"""RUNNER_TIMEOUT of tests that are not about it: on a busy machine a model may take longer than the usual 3 seconds,
+and forecasts lack it."""
+_HELD: list[socket.socket] = []
 
 
 @dataclass(frozen=True)
@@ -36,11 +47,11 @@ class Server:
     started: subprocess.Popen[bytes]
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=20)
+        return httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=A_WHILE)
 
     def async_client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=256)
-        return httpx.AsyncClient(base_url=self.url, headers={"X-API-Key": KEY}, timeout=30, limits=limits)
+        return httpx.AsyncClient(base_url=self.url, headers={"X-API-Key": KEY}, timeout=A_WHILE, limits=limits)
 
     def family(self) -> list[psutil.Process]:
         """All processes that live; one that has ended may wait a while for its parent to notice."""
@@ -51,9 +62,30 @@ class Server:
         """The exit status, None while it runs."""
         return self.started.poll()
 
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all series of that name with these labels. What a worker counted gets here a moment later."""
+        with self.client() as client:
+            text = client.get("/metrics").text
+        found = [line for line in text.splitlines() if re.match(rf"{name}[{{ ]", line)]
+        chosen = [it for it in found if all(f'{key}="{value}"' in it for key, value in labels.items())]
+        return sum(float(it.rpartition(" ")[2]) for it in chosen)
+
     def runner(self, name: str) -> psutil.Process:
-        found = next((it for it in self.family() if name in it.cmdline()), None)
+        found = next((it for it in self.family() if name in command_of(it)), None)
         return found or pytest.skip(f"there is no process {name} in this layout")
+
+    def services(self) -> list[str]:
+        """Of each process that serves one, which."""
+        commands = map(command_of, self.family())
+        return [it[it.index("--service-name") + 1] for it in commands if "--service-name" in it]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line, empty where it has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _lives(process: psutil.Process) -> bool:
@@ -65,15 +97,37 @@ def _lives(process: psutil.Process) -> bool:
 
 def _cpu_seconds(process: psutil.Process) -> float:
     """That it and its children have used, those that have ended too."""
-    family = [it for it in (process, *process.children(recursive=True)) if _lives(it)]
-    return sum(sum(it.cpu_times()[:4]) for it in family)
+    used = 0.0
+    for it in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            used += sum(it.cpu_times()[:4])
+    return used
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port for a server, which is nobody else's until this process ends.
+
+    A socket that listens to nobody stays bound to it. So the system gives it to no client and no other test, while a
+    server takes it as it takes one that was in use a moment ago, with SO_REUSEADDR. Elsewhere than on Linux that would
+    keep the server out, and the port is only likely to stay free.
+    """
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind((host, 0))
+    port: int = probe.getsockname()[1]
+    if sys.platform == "linux":
+        _HELD.append(probe)
+    else:
+        probe.close()
+    return port
+
+
+def eventually(check: Callable[[], object], what: str, patience: float = A_WHILE) -> None:
+    """Wait until it holds, and fail where it does not come to that."""
+    end = time.monotonic() + patience
+    while not check():
+        assert time.monotonic() < end, f"not within {patience:g} s: {what}"
+        time.sleep(0.05)
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -88,6 +142,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "DATA_PROVIDERS": "files,bundled" if "DATA_DIR" in more else "bundled",  # nothing from outside, ever
         "RATE_LIMIT": "1000000/minute",
         "RUNNER_LAYOUT": "per_model",
+        "RUNNER_TIMEOUT": ALL_THE_TIME,
         "STATE_DIR": str(home / "state"),
         **more,
     }
@@ -95,11 +150,20 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 @contextmanager
 def running(target: str, home: Path, *, cwd: Path = ROOT, port: int | None = None, **settings: str) -> Iterator[Server]:
-    """``bentoml serve <target>``, ready to answer."""
+    """``bentoml serve <target>``, ready to answer with every model."""
     port = port or free_port()
     command = [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--timeout-keep-alive", str(IDLE)]  # else a test that waits five seconds for its turn is cut off
     with serving(command, port, home, cwd, environment(home, **settings)) as server:
+        eventually(lambda: is_whole(server), "every model answers", PATIENCE)
         yield server
+
+
+def is_whole(server: Server) -> bool:
+    """Whether every model answers: ten seconds after its start a gateway is ready if any does."""
+    untraced = {"traceparent": f"00-{'1' * 32}-{'1' * 16}-00"}
+    health = httpx.get(f"{server.url}/api/v1/health", headers=untraced, timeout=A_WHILE).json()
+    return all(it["state"] == "ok" for it in health["checks"]["runners"])
 
 
 @contextmanager
@@ -121,7 +185,7 @@ def serving(
         stop(process)
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, patience: float = 240) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, patience: float = PATIENCE) -> None:
     end = time.monotonic() + patience
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -142,7 +206,7 @@ def stop(process: subprocess.Popen[Any]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:
-        process.wait(15)
+        process.wait(A_WHILE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server import Server
+from tests.e2e.server import Server, eventually, is_whole
 
 pytestmark = pytest.mark.e2e
 
@@ -44,6 +44,7 @@ def test_every_published_member_answers_by_name(server: Server, model_set_dir: P
 
 def test_health_shows_every_member(server: Server, model_set_dir: Path):
     names = [member["name"] for member in json.loads((model_set_dir / "manifest.json").read_bytes())["members"]]
+    eventually(lambda: is_whole(server), "every model answers")
     with server.client() as client:
         checks = client.get("/api/v1/health").json()["checks"]["runners"]
     assert [check["name"] for check in checks] == names

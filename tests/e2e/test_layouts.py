@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.server import Server, running
+from tests.e2e.server import Server, eventually, is_whole, running
 
 pytestmark = pytest.mark.e2e
 
@@ -41,12 +41,12 @@ def _asked(server: Server) -> dict[str, Any]:
         fewer = {"requests": [{**each, "confidence_level": 0.8} for each in asked]}
         batch = client.post("/api/v1/predict/batch", json=fewer).json()["results"]
         status = client.get("/api/v1/models/status").json()
+        eventually(lambda: is_whole(server), "every model answers")
         health = client.get("/api/v1/health").json()
     for answer in (*single, why, *(item["forecast"] for item in batch)):
         answer.pop("cached")  # one of the servers has been asked by others
-    lines = [process.cmdline() for process in server.family()]
-    services = {line[line.index("--service-name") + 1] for line in lines if "--service-name" in line}
-    return {"single": single, "why": why, "batch": batch, "status": status, "health": health, "processes": services}
+    processes = set(server.services())
+    return {"single": single, "why": why, "batch": batch, "status": status, "health": health, "processes": processes}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS[1:])
