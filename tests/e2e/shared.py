@@ -5,21 +5,25 @@ each server.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.e2e.server import ROOT, Server, running
+from tests.e2e.server import A_WHILE, ROOT, Server, command_of, eventually, running
 from tests.runners import tiny
 
 # where a proxy is configured it must not be asked for this machine
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
+RUNNERS = ("XgboostRunner", "LstmRunner", "TransformerRunner")
 OLD = "2001.01.01-old"
 """The version of ``published`` when ``breakable`` starts."""
+WHOLE_CALL = 25.0
+"""Seconds that a call to a model of ``breakable`` may take. A process that was killed does not answer: who waits for it
+all the same waits as long."""
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +67,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _breakable(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterator[Server]:
-    settings = {"MODEL_SET_DIR": str(published), "PREDICTION_CACHE_TTL": "0"}
+    settings = {"MODEL_SET_DIR": str(published), "PREDICTION_CACHE_TTL": "0", "RUNNER_TIMEOUT": f"{WHOLE_CALL:g}"}
     with running("service:DeepFinance", tmp_path_factory.mktemp("breakable"), **settings) as started:
         yield started
 
@@ -71,11 +75,29 @@ def _breakable(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Ite
 @pytest.fixture
 def breakable(_breakable: Server) -> Server:
     """A server whose runners tests may kill and whose models they may replace; it keeps no answer. All runners are back
-    from what other tests did to them."""
+    from what other tests did to them, and the gateway holds on to each of them."""
     with _breakable.client() as client:
-        for _ in range(300):
-            members = client.get("/api/v1/models/status").json()["members"]
-            if all(it["circuit"] == "closed" for it in members):
-                return _breakable
-            time.sleep(0.1)
-    raise AssertionError("a runner did not come back")
+        eventually(lambda: not models_away(client), "every runner is back", 2 * A_WHILE)
+    eventually(lambda: watched_processes(_breakable) >= len(RUNNERS), "the gateway watches every runner")
+    return _breakable
+
+
+def models_away(client: httpx.Client) -> set[str]:
+    """Those that do not answer at the moment."""
+    members = client.get("/api/v1/models/status").json()["members"]
+    return {it["name"] for it in members if it["circuit"] != "closed"}
+
+
+def watched_processes(server: Server) -> int:
+    """How many the gateway would be told of if they died (runners/lifeline.py)."""
+    (gateway,) = [it for it in server.family() if "DeepFinance" in command_of(it)]
+    held = [link_of(it) for it in Path(f"/proc/{gateway.pid}/fd").iterdir()]
+    return sum("pidfd" in it for it in held)
+
+
+def link_of(path: Path) -> str:
+    """Empty where it is gone."""
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""

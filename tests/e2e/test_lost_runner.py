@@ -9,24 +9,20 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.server import Server
+from tests.e2e.server import A_WHILE, Server, eventually
+from tests.e2e.shared import WHOLE_CALL, models_away
 
 pytestmark = pytest.mark.e2e
-
-
-RUNNER_TIMEOUT = 3.0
-"""Seconds that a call to a runner may take: who waits for a dead one waits as long."""
 
 
 def test_a_killed_runner_is_named_until_it_is_back(breakable: Server):
     answers, checks = asyncio.run(_watch_a_loss(breakable, "LstmRunner"))
     assert {status for _, _, status, _ in answers} == {200}
-    assert max(seconds for _, seconds, _, _ in answers) < 5
+    assert max(seconds for _, seconds, _, _ in answers) < WHOLE_CALL, "nobody waits for the dead"
     named = [degraded for _, _, _, degraded in answers]
     assert ["lstm"] in named
     assert all(degraded in ([], ["lstm"]) for degraded in named)
-    assert named[-1] == []
-    assert max(seconds for seconds, _, _ in checks) < RUNNER_TIMEOUT
+    assert max(seconds for seconds, _, _ in checks) < WHOLE_CALL
     assert "degraded" in {status for _, status, _ in checks}
     assert {ready for _, _, ready in checks} == {200}
 
@@ -35,17 +31,16 @@ def test_a_killed_runner_is_named_until_it_is_back(breakable: Server):
 def test_a_request_right_after_a_death_does_not_wait_for_the_dead(breakable: Server, runner: str):
     with breakable.client() as client:
         breakable.runner(runner).kill()
-        time.sleep(0.3)
+        eventually(lambda: models_away(client), "the gateway is told")
         started = time.monotonic()
         answer = client.post("/api/v1/predict", json={"symbol": "PFE", "horizon": 33})
         took = time.monotonic() - started
-        status = client.get("/api/v1/models/status").json()["members"]
+        lost = models_away(client)
     assert answer.status_code == 200
-    lost = {it["name"] for it in status if it["circuit"] == "open"}
     assert runner.removesuffix("Runner").lower() in lost
     assert set(answer.json()["degraded"]) <= lost
     assert answer.json()["degraded"]
-    assert took < RUNNER_TIMEOUT
+    assert took < WHOLE_CALL
 
 
 async def _watch_a_loss(server: Server, runner: str) -> tuple[list[Any], list[Any]]:
@@ -68,12 +63,16 @@ async def _watch_a_loss(server: Server, runner: str) -> tuple[list[Any], list[An
 
     async with server.async_client() as client:
         server.runner(runner).kill()
-        tasks = []
-        while time.monotonic() - started < 60:
+        tasks: list[asyncio.Task[None]] = []
+        while not (is_back := _is_back(answers)) and time.monotonic() - started < 2 * A_WHILE:
             tasks += [asyncio.create_task(ask(client, symbol)) for symbol in ("AAPL", "MSFT", "XOM")]
             tasks.append(asyncio.create_task(check(client)))
             await asyncio.sleep(0.4)
-            if any(it[3] for it in answers) and all(it[3] == [] for it in answers[-6:]):
-                break
         await asyncio.gather(*tasks)
-    return sorted(answers), checks
+    assert is_back, answers[-6:]
+    return answers, checks
+
+
+def _is_back(answers: list[Any]) -> bool:
+    """Whether something was missing and is no more."""
+    return any(it[3] for it in answers) and all(it[3] == [] for it in answers[-6:])
