@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from market.bundled import BundledSource
-from tests.e2e.server import ANYWHERE, running
+from tests.e2e.server import A_WHILE, ANYWHERE, eventually, running
 
 pytestmark = pytest.mark.e2e
 
@@ -29,16 +30,18 @@ def stored(state: Path) -> set[str]:
 
 
 def write_prices(folder: Path, until: int) -> dict[str, float]:
-    """The real prices of AAPL but for its last ``until`` bars, as a file; its closes by day."""
+    """The real prices of AAPL but for its last ``until`` bars, as a file that is never there by halves; its closes."""
     bars = asyncio.run(BundledSource().bars("AAPL", "1d"))
     days = np.datetime_as_string(bars.times, unit="D")[: len(bars) - until or None]
     closes = dict(zip(days.tolist(), bars.total_return_close.tolist(), strict=False))
     lines = ["date,close", *(f"{day},{close}" for day, close in closes.items())]
-    (folder / "AAPL.csv").write_text("\n".join(lines) + "\n")
+    draft = folder / "draft"
+    draft.write_text("\n".join(lines) + "\n")
+    os.replace(draft, folder / "AAPL.csv")
     return closes
 
 
-def settled(client: httpx.Client, within: float = 30) -> dict[str, Any]:
+def settled(client: httpx.Client, within: float = A_WHILE) -> dict[str, Any]:
     end = time.monotonic() + within
     while time.monotonic() < end:
         page = client.get("/api/v1/predict/AAPL/history", params={"settled": "true", "horizon": 5}).json()
@@ -47,6 +50,12 @@ def settled(client: httpx.Client, within: float = 30) -> dict[str, Any]:
             return found
         time.sleep(0.2)
     raise AssertionError("nothing was settled")
+
+
+def _known(client: httpx.Client) -> list[tuple[str, str]]:
+    """(id, state) of what was forecast."""
+    page = client.get("/api/v1/predict/AAPL/history", params={"horizon": 5}).json()
+    return [(each["forecast_id"], each["state"]) for each in page["forecasts"]]
 
 
 def test_new_bars_settle_what_was_forecast(tmp_path: Path, model_set_dir: Path):
@@ -62,11 +71,9 @@ def test_new_bars_settle_what_was_forecast(tmp_path: Path, model_set_dir: Path):
     }
     with running("service:DeepFinance", tmp_path / "home", **settings) as server, server.client() as client:
         made = client.post("/api/v1/predict", json={"symbol": "AAPL", "horizon": 5}).json()
+        eventually(lambda: _known(client), "it is stored")
         time.sleep(2.5)  # it must not be settled with what there is
-        page = client.get("/api/v1/predict/AAPL/history", params={"horizon": 5}).json()
-        assert [(each["forecast_id"], each["state"]) for each in page["forecasts"]] == [
-            (made["forecast_id"], "pending")
-        ]
+        assert _known(client) == [(made["forecast_id"], "pending")]
         closes = write_prices(prices, until=0)
         found = settled(client)
         board = client.get("/api/v1/scoreboard/live", params={"model": "ensemble"}).json()

@@ -13,12 +13,15 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.server import ONE_RUNNER, Server, running
+from tests.e2e.server import A_WHILE, ONE_RUNNER, Server, running
 from tests.e2e.test_history import stored
 
 pytestmark = pytest.mark.e2e
 
 CLIENTS = 30
+NOT_ACCEPTED = (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError)
+"""A connection over which nothing has come when the port is shut is reset by the system where no process had taken it,
+and else closed."""
 SYMBOLS = ("AAPL", "MSFT", "XOM", "KO", "PFE")
 
 
@@ -44,15 +47,15 @@ def test_what_was_accepted_is_answered_and_every_process_ends(
         family = server.family()
         told = family if stop == "everybody" else family[:1]
         seen = asyncio.run(_stopped_under_load(server, lambda: _tell(told)))
-        _, alive = psutil.wait_procs(family, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=A_WHILE)
     assert not alive
     assert server.returncode() == 0
-    assert seen.ended_after < 15
-    # A connection that no process had taken from the system when the port was shut is reset by the system.
-    kinds = {type(error) for error in seen.errors}
-    assert httpx.ConnectError in kinds
-    assert kinds <= {httpx.ConnectError, httpx.ReadError}, seen.errors
-    assert "Traceback" not in server.log.read_text()
+    assert seen.ended_after < A_WHILE
+    assert httpx.ConnectError in {type(error) for error in seen.errors}
+    assert all(isinstance(error, NOT_ACCEPTED) for error in seen.errors), seen.errors
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert "graceful shutdown exceeded" not in log, "uvicorn's word for requests that it gives up"
     assert set(seen.ready) == {503}, "before it stops listening it says that it is not ready"
     assert stored(tmp_path / "state") == set(seen.forecasts)
 
@@ -85,7 +88,7 @@ async def _stopped_under_load(server: Server, stop: Callable[[], None]) -> Seen:
 
     async with server.async_client() as client:
         asking = [asyncio.create_task(ask(client, 7 * number)) for number in range(CLIENTS)]
-        await asyncio.wait_for(enough.wait(), 60)
+        await asyncio.wait_for(enough.wait(), 2 * A_WHILE)
         told_at = time.monotonic()
         stop()
         await asyncio.gather(*asking)
