@@ -43,7 +43,7 @@ def check(server: Server, folder: Path, *, key: str | None, options: Sequence[st
     report = folder / "report.json"
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run", f"{server.url}/docs.json"),
-        *("--checks", "all", "--continue-on-failure", "--request-timeout", "20", "--suppress-health-check", "all"),
+        *("--checks", "all", "--continue-on-failure", "--request-timeout", "120", "--suppress-health-check", "all"),
         *("--warnings", "off"),
         *("--report", "json", "--report-json-path", str(report)),
         *(() if key is None else ("--header", f"X-API-Key: {key}")),

@@ -25,7 +25,7 @@ def test_every_line_is_json_and_a_request_is_one_of_them(server: Server):
 
 def _lines(server: Server) -> list[dict[str, Any]]:
     """The whole ones: the last may be half written."""
-    return [json.loads(it) for it in server.log.read_text().splitlines(keepends=True) if it.endswith("\n")]
+    return [json.loads(it) for it in server.log.read_bytes().splitlines(keepends=True) if it.endswith(b"\n")]
 
 
 def _line_of(request_id: str, server: Server, patience: float = 1.0) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.server import ANYWHERE, Server, running
+from tests.e2e.server import A_WHILE, ANYWHERE, Server, running
 from tests.storage.history.postgres import Postgres
-from tests.storage.live_redis import live_redis
+from tests.storage.live_redis import LiveRedis, live_redis
 
 pytestmark = pytest.mark.e2e
 
@@ -24,20 +24,34 @@ QUESTIONS = [
     {"symbol": symbol, "horizon": horizon, "confidence_level": LEVEL} for symbol in SYMBOLS for horizon in (1, 20, 90)
 ]
 OF_THE_MOMENT = {"cached"}
+CACHE = "deepfinance_cache_requests_total"
 
 
-def asked(server: Server, cached: bool) -> list[dict[str, Any]]:
-    """The answers to all questions, each of which says whether it was kept; without what may differ."""
+def asked(server: Server, cached: bool, unless: int = 0) -> list[dict[str, Any]]:
+    """The answers to all questions, each of which says whether it was kept, but for ``unless``; without what may
+    differ."""
     with server.client() as client:
         answers = [client.post("/api/v1/predict", json=question).json() for question in QUESTIONS]
-    assert [answer["cached"] for answer in answers] == [cached] * len(QUESTIONS)
+    others = [answer for answer in answers if answer["cached"] != cached]
+    # nobody waits long for Redis: where it does not answer within 50 ms it counts as an error
+    assert len(others) <= unless + server.metric(CACHE, layer="redis", result="error")
+    assert len(others) < len(QUESTIONS)
     return [{name: value for name, value in answer.items() if name not in OF_THE_MOMENT} for answer in answers]
+
+
+def in_redis(redis: LiveRedis) -> int:
+    """How many of the forecasts got there, once it has them all; the first may have been too busy to wait for it."""
+    end = time.monotonic() + 5
+    with redis.client() as client:
+        while (kept := len(client.keys("*:forecast:*"))) < len(QUESTIONS) and time.monotonic() < end:
+            time.sleep(0.05)
+    return kept
 
 
 def remembered(server: Server, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the history says of these answers, once it has them all, but for when they were made."""
     wanted = {answer["forecast_id"] for answer in asked}
-    end = time.monotonic() + 30
+    end = time.monotonic() + A_WHILE
     with server.client() as client:
         while time.monotonic() < end:
             kept = [each for symbol in SYMBOLS for each in _page(client, symbol) if each["forecast_id"] in wanted]
@@ -73,6 +87,7 @@ def test_it_does_not_matter_where_a_forecast_is_kept(server: Server, model_set_d
             with running("service:DeepFinance", home / "first", **shared) as first:
                 assert asked(first, cached=False) == computed
                 assert remembered(first, computed) == in_sqlite
+                not_told = len(QUESTIONS) - in_redis(redis)
             with running("service:DeepFinance", home / "second", **shared) as second:
-                assert asked(second, cached=True) == computed  # made by the first, given by Redis
+                assert asked(second, cached=True, unless=not_told) == computed  # made by the first, given by Redis
                 assert remembered(second, computed) == in_sqlite
