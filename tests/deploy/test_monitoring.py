@@ -76,6 +76,7 @@ def server_to_watch(home: Path, yahoo: str) -> Any:
         DATA_CACHE_TTL="0",
         ML_SERVICE_API_KEY=keys,
         RUNNER_LAYOUT="per_model",
+        RUNNER_TIMEOUT="3",
     )
 
 
