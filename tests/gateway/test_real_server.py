@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.server import free_port
 from tests.gateway.calling import assert_error, assert_stamped
 from tests.gateway.tiny_service import KEY
 
@@ -27,14 +27,13 @@ ROOT = Path(__file__).parents[2]
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the tiny service listens; stopped afterwards with all its processes."""
     home = tmp_path_factory.mktemp("bentoml")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "1",
         "PYTHONPATH": str(ROOT),
+        "TINY_SECONDS": "12",
     }
     command = [sys.executable, "-m", "bentoml", "serve", "tests.gateway.tiny_service:Tiny"]
     with (home / "log").open("w") as log:

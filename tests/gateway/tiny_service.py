@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import bentoml
@@ -18,13 +19,15 @@ from tests.gateway.fakes import FakeBackend
 KEY = "a-key-for-tests-0123456789"
 ORIGIN = "https://app.example"
 BACKEND = FakeBackend()
+SECONDS = int(os.environ.get("TINY_SECONDS", "2"))
+"""An answer may take so long and a body a quarter of it: in a process of its own it may have to wait for others."""
 OPTIONS = GatewayOptions(
-    api_keys=("another-key", KEY), rate_limit="1000000/minute", frontend_origin=ORIGIN, body_timeout_s=0.5
+    api_keys=("another-key", KEY), rate_limit="1000000/minute", frontend_origin=ORIGIN, body_timeout_s=SECONDS / 4
 )
 
 
 @bentoml.asgi_app(build_routes(lambda: BACKEND), path="/api/v1")
-@bentoml.service(name="tiny", service_class=gateway_service(lambda: OPTIONS), traffic={"timeout": 2})
+@bentoml.service(name="tiny", service_class=gateway_service(lambda: OPTIONS), traffic={"timeout": SECONDS})
 class Tiny:
     @bentoml.api(route="/api/v1/predict", output_spec=PredictResponse)  # type: ignore[untyped-decorator]
     async def predict(self, body: PredictRequest, /) -> Response:
