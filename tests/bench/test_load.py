@@ -64,7 +64,9 @@ def test_of_three_rounds_the_middle_one_is_shown():
 def test_lines_may_name_a_path(target: str, tmp_path: Path):
     asked = tmp_path / "asked"
     asked.write_text('{"a": 1}\n/b\t{"b": 2}\n/c\n{"bad": 1}\n')
-    found = put_load(target, "/a", asked, "key", 2, 1)
+    for seconds in (1, 5, 25):  # in which a busy machine manages enough of them
+        if (found := put_load(target, "/a", asked, "key", 2, seconds)).requests >= 50:
+            break
     assert Target.seen == {
         ("POST", "/a", '{"a": 1}'),
         ("POST", "/b", '{"b": 2}'),
