@@ -18,8 +18,8 @@ from logs import configure_logging
 from settings import load_settings
 
 # What is tested is the count, and a busy machine may be late; a Redis that is dead refuses at once.
-limits._PATIENCE = 5.0
-factory.RedisWindows = partial(RedisWindows, patience=5.0)  # type: ignore[assignment,misc]
+limits._PATIENCE = 60.0
+factory.RedisWindows = partial(RedisWindows, patience=60.0)  # type: ignore[assignment,misc]
 
 
 def options() -> GatewayOptions:
