@@ -58,7 +58,7 @@ def imitation() -> Iterator[VendorServer]:
     _truth()
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    ready.wait(10)
+    ready.wait(60)
     (server, ended), *_ = held
     server.answer = chart
     try:
@@ -66,5 +66,5 @@ def imitation() -> Iterator[VendorServer]:
     finally:
         server_gone: Any = ended.set
         loop.call_soon_threadsafe(server_gone)
-        thread.join(10)
+        thread.join(60)
         loop.close()

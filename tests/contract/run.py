@@ -17,7 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.e2e.server import ANYWHERE, KEY, ROOT, Server, running
+from gateway import option_examples, portfolio_examples
+from tests.e2e.server import ANYWHERE, KEY, PATIENCE, ROOT, Server, eventually, running
 
 PHASES = "examples,coverage,fuzzing"
 
@@ -33,9 +34,17 @@ class Outcome:
 
 @contextmanager
 def served(home: Path) -> Iterator[Server]:
-    """A server that lets the hooks say where a request comes from."""
+    """A server that lets the hooks say where a request comes from, and has its process for heavy work begun: on a busy
+    machine what that imports takes longer than a request waits."""
     with running("service:DeepFinance", home, TRUSTED_PROXIES="127.0.0.1", RUNNER_LAYOUT=ANYWHERE) as server:
+        eventually(lambda: _works_hard(server), "portfolios and options are computed", PATIENCE)
         yield server
+
+
+def _works_hard(server: Server) -> bool:
+    asked = {"risk/portfolio": portfolio_examples.REQUEST, "options/price": option_examples.CONTRACT}
+    with server.client() as client:
+        return {client.post(f"/api/v1/{path}", json=body).status_code for path, body in asked.items()} == {200}
 
 
 def check(server: Server, folder: Path, *, key: str | None, options: Sequence[str]) -> Outcome:

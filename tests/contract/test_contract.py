@@ -21,4 +21,4 @@ def test_what_is_served_is_what_is_specified(tmp_path: Path):
             outcome = check(server, tmp_path, key=key, options=SHORT)
             assert outcome.passed, outcome.text
             assert outcome.cases > fewest
-        assert "Traceback" not in server.log.read_text()
+        assert "Traceback" not in server.log.read_text(errors="replace")
