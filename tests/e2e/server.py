@@ -108,18 +108,29 @@ def free_port(host: str = "127.0.0.1") -> int:
     """A port for a server, which is nobody else's until this process ends.
 
     A socket that listens to nobody stays bound to it. So the system gives it to no client and no other test, while a
-    server takes it as it takes one that was in use a moment ago, with SO_REUSEADDR. Elsewhere than on Linux that would
-    keep the server out, and the port is only likely to stay free.
+    server takes it as it takes one that was in use a moment ago, with SO_REUSEADDR. Where the system does not let a
+    server in like that the port is only likely to stay free.
     """
-    probe = socket.socket()
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    probe.bind((host, 0))
+    probe = _bound(host, 0)
     port: int = probe.getsockname()[1]
-    if sys.platform == "linux":
+    try:
+        with _bound(host, port) as server:
+            server.listen()
         _HELD.append(probe)
-    else:
+    except OSError:
         probe.close()
     return port
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    bound = socket.socket()
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def eventually(check: Callable[[], object], what: str, patience: float = A_WHILE) -> None:
