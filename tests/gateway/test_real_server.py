@@ -33,7 +33,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "1",
         "PYTHONPATH": str(ROOT),
-        "TINY_SECONDS": "12",
+        "TINY_SECONDS": "8",
     }
     command = [sys.executable, "-m", "bentoml", "serve", "tests.gateway.tiny_service:Tiny"]
     with (home / "log").open("w") as log:

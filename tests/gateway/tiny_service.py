@@ -20,9 +20,9 @@ KEY = "a-key-for-tests-0123456789"
 ORIGIN = "https://app.example"
 BACKEND = FakeBackend()
 SECONDS = int(os.environ.get("TINY_SECONDS", "4"))
-"""An answer may take so long and a body a sixth of it: in a process of its own it may have to wait for others."""
+"""An answer may take so long and a body a quarter of it: in a process of its own it may have to wait for others."""
 OPTIONS = GatewayOptions(
-    api_keys=("another-key", KEY), rate_limit="1000000/minute", frontend_origin=ORIGIN, body_timeout_s=SECONDS / 6
+    api_keys=("another-key", KEY), rate_limit="1000000/minute", frontend_origin=ORIGIN, body_timeout_s=SECONDS / 4
 )
 
 
