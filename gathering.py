@@ -20,14 +20,16 @@ Work = Callable[[Sequence[ForecastRequest], Mapping[Series, Bars]], Awaitable[Se
 ROWS_A_PASS = 64
 PASSES_AT_ONCE = 2
 """While one waits for the models, the other can be computed."""
+NEW_A_PASS = 8
+"""Of series that are new; two passes fill one of their replays (corrections.py)."""
 SERIES_KNOWN = 8192
 
 
 class Gathering:
     """Single requests of many callers in, passes of up to ``rows`` requests out. Belongs to one event loop.
 
-    The first forecast of a series' bar replays its recent past, which takes a hundred times as long as the next one
-    does: it goes alone, so that nobody else waits for it.
+    The first forecast of a series' bar replays its recent past, which takes thirty times as long as the next one does:
+    new series have passes of their own, so that nobody else waits for them.
     """
 
     def __init__(self, work: Work, market: MarketData, rows: int = ROWS_A_PASS, at_once: int = PASSES_AT_ONCE) -> None:
@@ -35,10 +37,11 @@ class Gathering:
         self._market = market
         self._known: OrderedDict[str, None] = OrderedDict()
         self._passes = Passes(self._pass, rows, at_once)
+        self._new = Passes(self._pass, NEW_A_PASS, at_once)
 
     def __len__(self) -> int:
         """How many wait for a turn."""
-        return len(self._passes)
+        return len(self._passes) + len(self._new)
 
     async def forecast(
         self, requests: Sequence[ForecastRequest], known: Mapping[Series, Bars] | None = None
@@ -54,9 +57,9 @@ class Gathering:
         except DeepFinanceError as error:
             return [error]
         if bars.fingerprint not in self._known:
-            outcomes = await self._work(requests, {series: bars})
+            outcome = await self._new.through((request, bars))
             self._remember(bars.fingerprint)
-            return outcomes
+            return [outcome]
         self._known.move_to_end(bars.fingerprint)
         return [await self._passes.through((request, bars))]
 

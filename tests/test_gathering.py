@@ -70,12 +70,30 @@ async def test_a_lone_request_starts_at_once(work: Work, gathering: Gathering):
     assert len(work.passes) == 1
 
 
-async def test_a_series_seen_for_the_first_time_goes_alone(work: Work):
+async def test_series_seen_for_the_first_time_go_together_and_apart_from_those_that_are_known(work: Work):
     gathering = Gathering(work, MemoryMarket(), rows=8, at_once=1)
+    await one(gathering, ForecastRequest("AAPL"))
+    work.gate.clear()
+    tasks = [asyncio.create_task(one(gathering, ForecastRequest(symbol))) for symbol in SYMBOLS]
+    await asyncio.sleep(0.01)
+    assert [[request.symbol for request in each] for each in work.passes[1:]] == [["AAPL"], [*SYMBOLS[1:]]]
+    work.gate.set()
+    await asyncio.gather(*tasks)
     await asyncio.gather(*(one(gathering, ForecastRequest(symbol)) for symbol in SYMBOLS))
-    assert [len(each) for each in work.passes] == [1] * 4
-    await asyncio.gather(*(one(gathering, ForecastRequest(symbol)) for symbol in SYMBOLS))
-    assert [len(each) for each in work.passes] == [1] * 4 + [4]
+    assert [len(each) for each in work.passes] == [1, 1, 3, 4]
+
+
+async def test_who_asks_for_a_known_series_does_not_wait_for_new_ones(work: Work):
+    gathering = Gathering(work, MemoryMarket(), rows=8, at_once=1)
+    await one(gathering, ForecastRequest("AAPL"))
+    work.gate.clear()
+    new = asyncio.create_task(one(gathering, ForecastRequest("MSFT")))
+    await asyncio.sleep(0.01)
+    known = asyncio.create_task(one(gathering, ForecastRequest("AAPL")))
+    await asyncio.sleep(0.01)
+    assert len(work.passes) == 3  # all have begun
+    work.gate.set()
+    await asyncio.gather(new, known)
 
 
 async def test_bars_that_the_caller_knows_are_not_looked_up_again(work: Work, gathering: Gathering, monkeypatch):
