@@ -18,6 +18,8 @@ from tests.engine import asked
 
 # The first is Ray's own name: where it is 0, Ray listens on 127.0.0.1 and nowhere else.
 ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+# Else what a busy machine keeps waiting for ten seconds counts as dead.
+WITH_PATIENCE = {"RAY_health_check_timeout_ms": "120000", "RAY_worker_register_timeout_seconds": "300"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,7 +30,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", "tests.engine.two_nodes", tmp_path_factory.mktemp("there")],
             cwd=ROOT,
-            env=os.environ | ON_LOOPBACK | {"RAY_TMPDIR": own, "PYTHONPATH": str(ROOT)},
+            env=os.environ | ON_LOOPBACK | WITH_PATIENCE | {"RAY_TMPDIR": own, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             timeout=900,
