@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     import pgserver
     from pgserver import PostgresServer
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 """Seconds that a start may take. The library waits for ten, which a busy or cold disk needs longer than."""
 NOT_YET = (subprocess.TimeoutExpired, AssertionError)
 """What it raises of a server that is still starting."""
