@@ -26,8 +26,8 @@ from ensemble.combine import in_order
 from ensemble.recursion import replay
 
 SIDE_BY_SIDE = 16
-"""Series that go through the recursion together: for one alone numpy is called, for more of them numbers are added up.
-Two years of daily bars of so many take some 25 MB."""
+"""Series that go through the recursion together: each takes an eighth of the time that it takes alone, nearly all of which
+goes into calling numpy."""
 
 
 @dataclass(frozen=True, slots=True)

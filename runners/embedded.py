@@ -15,7 +15,7 @@ from runners.coalesce import Call
 from runners.members import Member, load_member
 
 THREADS: Final = 2
-"""Passes that compute at the same time; gathering.py has no more under way."""
+"""Passes that compute at the same time; gathering.py has no more of known series under way."""
 
 
 class EmbeddedMembers:
