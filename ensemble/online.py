@@ -26,7 +26,7 @@ from ensemble.combine import in_order
 from ensemble.recursion import replay
 
 SIDE_BY_SIDE = 16
-"""Series that go through the recursion together: each takes an eighth of the time that it takes alone, nearly all of which
+"""Series that go through the recursion together: each takes an eighth of the time that it takes alone, which nearly all
 goes into calling numpy."""
 
 
