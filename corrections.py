@@ -21,8 +21,8 @@ from passes import Passes
 from remembering import Remembered
 
 SERIES_A_PASS = 16
-"""Series that are replayed together, in one thread, while those that come meanwhile wait for the next pass. So many take
-34 MB, and each costs half of what it costs alone; more threads would take turns at Python's lock."""
+"""Series that are replayed together, in one thread, while those that come meanwhile wait for the next pass. So many
+take 34 MB, and each costs half of what it costs alone; more threads would take turns at Python's lock."""
 OF_ONE_CALL = 8
 """Of these for one call of the pipeline: a batch of new symbols leaves room for whoever comes later."""
 
