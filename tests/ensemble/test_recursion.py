@@ -72,10 +72,10 @@ def test_series_of_any_lengths_side_by_side_are_each_alone_to_the_last_bit(seed,
     assert_is_the_twin(series, GRID, np.array(rates))
 
 
-@pytest.mark.parametrize("n_series", [1, 2, 16, 33])
-def test_two_years_of_many_series_are_each_alone_to_the_last_bit(n_series):
+@pytest.mark.parametrize("n_series", [1, 2, 16])
+def test_a_year_of_many_series_are_each_alone_to_the_last_bit(n_series):
     """Where columns lie in memory, and how many there are, decides which instructions work on them."""
-    assert_is_the_twin([made(i, 500 + i) for i in range(n_series)], GRID, RATES)
+    assert_is_the_twin([made(i, 260 + i) for i in range(n_series)], GRID, RATES)
 
 
 def test_a_grid_of_many_levels_has_more_ranks_than_a_byte_holds():
