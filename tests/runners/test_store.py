@@ -87,7 +87,7 @@ def test_a_manifest_alone_declares_the_set_and_stores_nothing(own_set: Path, sto
 
 def _store_in_process(folder: str, home: str, start: Barrier) -> None:
     BentoMLContainer.model_store.set(ModelStore(Path(home)))
-    start.wait(120)
+    start.wait(300)
     ensure_stored(Path(folder))
 
 
@@ -100,7 +100,7 @@ def test_processes_that_start_together_store_it_once(own_set: Path, tmp_path: Pa
     for racer in racers:
         racer.start()
     for racer in racers:
-        racer.join(120)
+        racer.join(300)
     assert [racer.exitcode for racer in racers] == [0, 0, 0, 0]
     stored = home / "deepfinance" / VERSION
     assert json.loads((stored / "manifest.json").read_text())["models_version"] == VERSION
