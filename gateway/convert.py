@@ -25,6 +25,11 @@ def ordinary_request(body: bytes, catalogue: Catalogue) -> ForecastRequest | Non
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+    return ordinary_fields(fields, catalogue)
+
+
+def ordinary_fields(fields: Any, catalogue: Catalogue) -> ForecastRequest | None:
+    """The same of a body that has been read."""
     if type(fields) is not dict or not _SIMPLEST.issuperset(fields):
         return None
     symbol: Any = fields.get("symbol")

@@ -20,7 +20,7 @@ from contracts import ForecastRequest
 from errors import DeepFinanceError
 from gateway.answers import Answer, validators
 from gateway.backend import Backend, Catalogue
-from gateway.convert import ordinary_request, to_request
+from gateway.convert import ordinary_fields, ordinary_request, to_request
 from gateway.hot import leave
 from gateway.responses import error_info, json_response, log_if_unforeseen, problem_of
 from gateway.schemas import BatchRequest, PredictRequest
@@ -69,7 +69,7 @@ async def answer_batch(body: BatchRequest, backend: Backend) -> Response:
 
 def _checked(item: Any, catalogue: Catalogue) -> ForecastRequest | ValidationError | DeepFinanceError:
     try:
-        return to_request(PredictRequest.model_validate(item), catalogue)
+        return ordinary_fields(item, catalogue) or to_request(PredictRequest.model_validate(item), catalogue)
     except (ValidationError, DeepFinanceError) as exc:
         return exc
 

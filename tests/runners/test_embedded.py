@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from runners.artefact import read_member
-from runners.embedded import EmbeddedMembers
+from runners.embedded import SHARED_FROM, THREADS, EmbeddedMembers
 from runners.members import load_member
 from tests.runners import tiny
 
@@ -20,9 +21,10 @@ def alone(folder: Path, name: str) -> Any:
     return load_member(spec, grid, folder / spec.file)
 
 
-async def test_members_asked_together_answer_as_each_would_alone(model_set: Path):
+@pytest.mark.parametrize("count", [7, SHARED_FROM + 1])
+async def test_members_asked_together_answer_as_each_would_alone(model_set: Path, count: int):
     members = EmbeddedMembers(model_set)
-    parts = [(name, tiny.rows_for(name, 7)) for name in ("lstm", "xgboost", "transformer")]
+    parts = [(name, tiny.rows_for(name, count)) for name in ("lstm", "xgboost", "transformer")]
     for name, _ in parts:
         members.load(name)
     for (name, rows), answer in zip(parts, await members.send(parts), strict=True):
@@ -42,6 +44,21 @@ async def test_nothing_is_computed_on_the_event_loop(model_set: Path, monkeypatc
     await asyncio.gather(*(members.send([("lstm", tiny.rows_for("lstm", 1))]) for _ in range(4)))
     assert threading.get_ident() not in where
     assert len(where) == 4
+
+
+async def test_a_batch_is_shared_by_the_threads(model_set: Path, monkeypatch: Any):
+    members = EmbeddedMembers(model_set)
+    both = threading.Barrier(THREADS, timeout=60)
+    member = members.load("lstm")
+    predict = member.predict
+
+    def meeting(rows: Any) -> Any:
+        both.wait()
+        return predict(rows)
+
+    monkeypatch.setattr(member, "predict", meeting)
+    (answer,) = await members.send([("lstm", tiny.rows_for("lstm", SHARED_FROM))])
+    assert len(answer) == SHARED_FROM
 
 
 async def test_a_member_is_loaded_once(model_set: Path):
