@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -123,8 +122,9 @@ async def test_a_call_that_kills_its_process_every_time_is_unavailable(offload: 
 
 async def test_a_process_killed_while_idle_is_replaced(offload: Offload):
     first = await offload.run(whoami, timeout=120)
-    os.kill(first, signal.SIGKILL)
-    psutil.Process(first).wait(60)
+    process = psutil.Process(first)
+    process.kill()
+    process.wait(60)
     assert await offload.run(whoami, timeout=120) != first
 
 
