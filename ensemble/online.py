@@ -110,9 +110,10 @@ def _fill(spans: Sequence[tuple[Past, Correction, int]], grid: Grid, rates: Floa
     """Into each correction what is in force at the wanted rows of one year of its past."""
     series, places = [], []
     for past, _, year in spans:
-        start, end = np.searchsorted(past.years, year - 1), np.searchsorted(past.years, year, side="right")
+        years = past.years
+        start, end = np.searchsorted(years, year - 1), np.searchsorted(years, year, side="right")
         series.append((past.quantiles[start:end], past.outcomes[start:end]))
-        places.append(past.wanted[past.years[past.wanted] == year] - start)
+        places.append(past.wanted[years[past.wanted] == year] - start)
     first = min(int(at.min()) for at in places)
     replayed = replay(series, grid, rates, first)
     for (past, to, year), at, (log_scale, shift) in zip(spans, places, replayed, strict=True):

@@ -5,10 +5,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from passes import Passes
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+KEYS_AT_ONCE: Final = 1024
+THREADS: Final = 8
+"""Looks that go on at the same time: a disk that hangs holds up whoever asked it, and not at once those who come
+later."""
 
 
 class Looks(Generic[K, V]):
@@ -16,39 +23,24 @@ class Looks(Generic[K, V]):
 
     def __init__(self, look: Callable[[K], V]) -> None:
         self._look = look
-        self._asked: dict[K, asyncio.Future[V]] = {}
+        self._passes = Passes[K, V | Exception](self._together, KEYS_AT_ONCE, THREADS)
 
     async def of(self, key: K) -> V:
         """What ``look`` returns or raises; a caller that goes away does not stop it for the others."""
-        loop = asyncio.get_running_loop()
-        if not self._asked:
-            loop.call_soon(self._begin, loop)
-        if key not in self._asked:
-            self._asked[key] = loop.create_future()
-        return await asyncio.shield(self._asked[key])
+        found = await self._passes.through(key)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        asked, self._asked = self._asked, {}
-        looking = loop.run_in_executor(None, self._all, list(asked))
-        looking.add_done_callback(lambda done: _hand_out(done, list(asked.values())))
+    async def _together(self, keys: Sequence[K]) -> list[V | Exception]:
+        return await asyncio.to_thread(self._all, keys)
 
     def _all(self, keys: Sequence[K]) -> list[V | Exception]:
-        return [self._found(key) for key in keys]
+        found = {key: self._found(key) for key in dict.fromkeys(keys)}
+        return [found[key] for key in keys]
 
     def _found(self, key: K) -> V | Exception:
         try:
             return self._look(key)
         except Exception as error:  # is raised where it was asked for
             return error
-
-
-def _hand_out(done: asyncio.Future[list[V | Exception]], waiting: Sequence[asyncio.Future[V]]) -> None:
-    if done.cancelled():
-        for each in waiting:
-            each.cancel()
-        return
-    for each, found in zip(waiting, done.result(), strict=True):
-        if isinstance(found, Exception):
-            each.set_exception(found)
-        else:
-            each.set_result(found)

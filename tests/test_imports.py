@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "networks": LEAVES,
     "counting": set(),
     "engine": {"errors"},
-    "market": LEAVES,
+    "market": LEAVES | {"passes"},
     "storage": LEAVES,
     "runners": LEAVES | {"counting", "features.spec", "features.filtered", "logs", "settings", "tracing"},
     "figures": LEAVES | PURE,
